@@ -1,0 +1,42 @@
+/** Options that every long call takes, and waiting that can be cancelled. */
+
+export interface AbortOptions {
+  /** Cancels the call; it then rejects with the signal's reason. */
+  signal?: AbortSignal | undefined
+}
+
+/**
+ * Waits `ms` milliseconds, or rejects with the signal's reason. The timer keeps the process alive.
+ */
+export async function sleep(ms: number, { signal }: AbortOptions = {}): Promise<void> {
+  signal?.throwIfAborted()
+  await new Promise<void>((resolve, reject) => {
+    const onAbort = () => {
+      clearTimeout(timer)
+      reject(signal?.reason)
+    }
+    const timer = setTimeout(() => {
+      signal?.removeEventListener('abort', onAbort)
+      resolve()
+    }, ms)
+    signal?.addEventListener('abort', onAbort, { once: true })
+  })
+}
+
+/** `promise`, or a rejection with the signal's reason as soon as it aborts. The work behind it is not stopped. */
+export async function raceAbort<T>(promise: Promise<T>, { signal }: AbortOptions): Promise<T> {
+  if (signal === undefined) return await promise
+  signal.throwIfAborted()
+  let onAbort: (() => void) | undefined
+  try {
+    return await Promise.race([
+      promise,
+      new Promise<never>((_resolve, reject) => {
+        onAbort = () => reject(signal.reason)
+        signal.addEventListener('abort', onAbort, { once: true })
+      }),
+    ])
+  } finally {
+    if (onAbort !== undefined) signal.removeEventListener('abort', onAbort)
+  }
+}

@@ -1,0 +1,69 @@
+/**
+ * CIDs as this program uses them: which ones it accepts, and the key under which stores, wantlists and pins know a
+ * block. A CID says how to read a block; its multihash is the block's identity.
+ * @see https://github.com/multiformats/cid
+ */
+
+import * as dagPb from '@ipld/dag-pb'
+import { CID } from 'multiformats/cid'
+import * as raw from 'multiformats/codecs/raw'
+import type { MultihashDigest } from 'multiformats/hashes/interface'
+import { P2PError } from '../common/errors.ts'
+
+export const DAG_PB = dagPb.code
+export const RAW = raw.code
+export const IDENTITY_HASH = 0x00
+export const SHA2_256 = 0x12
+
+/** boxo's limit for a CID on the wire. */
+export const MAX_CID_BYTES = 168
+/** boxo's `verifcid`: shortest digest that counts as secure, longest that is accepted, longest identity digest. */
+export const MIN_DIGEST_BYTES = 20
+export const MAX_DIGEST_BYTES = 128
+export const MAX_IDENTITY_BYTES = 128
+
+/** The identity of a block as a map key: its multihash, one character a byte. */
+export type BlockKey = string
+
+export function blockKey(cid: CID): BlockKey {
+  return keyOfMultihash(cid.multihash.bytes)
+}
+
+export function keyOfMultihash(multihash: Uint8Array): BlockKey {
+  return Buffer.from(multihash.buffer, multihash.byteOffset, multihash.byteLength).toString('latin1')
+}
+
+/** The multihash bytes behind a key. */
+export function multihashOfKey(key: BlockKey): Uint8Array {
+  return Buffer.from(key, 'latin1')
+}
+
+/** True if the block is inside the CID itself. */
+export function isIdentity(cid: CID): boolean {
+  return cid.multihash.code === IDENTITY_HASH
+}
+
+/** The same block named as raw CIDv1: how stores that keep only the multihash name it. */
+export function rawCid(multihash: MultihashDigest): CID {
+  return CID.createV1(RAW, multihash)
+}
+
+/**
+ * Parses the text of a CID in any of the bases that Kubo writes.
+ *
+ * @throws P2PError `bad-ref`
+ */
+export function parseCid(text: string): CID {
+  try {
+    return CID.parse(text)
+  } catch (cause) {
+    throw new P2PError('bad-ref', `"${shorten(text)}" is not a CID`, {
+      hint: 'A CID starts with "bafy", "bafk" or "Qm" and has no spaces; check that it was copied whole.',
+      cause,
+    })
+  }
+}
+
+function shorten(text: string): string {
+  return text.length <= 80 ? text : `${text.slice(0, 60)}…${text.slice(-12)}`
+}
