@@ -1,0 +1,154 @@
+/**
+ * What makes block files survive a power cut: it collects the files that were put, syncs them and then the folders that
+ * name them. One for each `fs-blockstore.ts`, whose `sync` it is.
+ */
+
+import { join } from 'node:path'
+import { errnoOf, localIoError, type P2PError } from '../common/errors.ts'
+import { MiB } from '../common/units.ts'
+import { openFile } from './open-file.ts'
+
+const PARALLEL = 16
+/** Written and not yet synced: beyond this, syncing starts in the background. */
+const BACKGROUND_BYTES = 64 * MiB
+const BACKGROUND_FILES = 4096
+/** Leaves half of libuv's four threads to reading and writing. */
+const BACKGROUND_PARALLEL = 2
+
+interface PutFile {
+  shard: string
+  file: string
+}
+
+export class Barrier {
+  readonly #folder: string
+  readonly #setAside: (shard: string, file: string) => Promise<void>
+
+  /** By file name. */
+  #files = new Map<string, PutFile>()
+  #bytes = 0
+  #shards = new Set<string>()
+  /** Files that were put and could not be made durable: until they are put again, nobody passes. */
+  readonly #lost = new Map<string, P2PError>()
+
+  #last: Promise<void> = Promise.resolve()
+  #background: Promise<void> | undefined
+
+  /**
+   * @param folder - holds the shards
+   * @param setAside - takes away a file that cannot be trusted
+   */
+  constructor(folder: string, setAside: (shard: string, file: string) => Promise<void>) {
+    this.#folder = folder
+    this.#setAside = setAside
+  }
+
+  /**
+   * Notes a file that is in its place. Starts writing out once enough has gathered, so that the barrier finds little
+   * left and the list stays short; if that is still going on from the last time, the disk cannot keep up, and the
+   * caller waits for it.
+   */
+  async add(shard: string, file: string, bytes: number): Promise<void> {
+    this.#lost.delete(file)
+    this.#files.set(file, { shard, file })
+    this.#shards.add(shard)
+    this.#bytes += bytes
+    const enough = () => this.#bytes >= BACKGROUND_BYTES || this.#files.size >= BACKGROUND_FILES
+    while (enough() && this.#background !== undefined) await this.#background
+    if (!enough()) return
+    this.#background = this.#inTurn(() => this.#syncFiles(BACKGROUND_PARALLEL))
+      // The barrier meets the same failure, and reports it.
+      .catch(() => {})
+      .finally(() => {
+        this.#background = undefined
+      })
+  }
+
+  /**
+   * When it returns, every file that was added before the call survives a power cut.
+   *
+   * @throws P2PError `io`, `disk-full`
+   */
+  async pass(): Promise<void> {
+    await this.#inTurn(async () => {
+      const shards = this.#shards
+      this.#shards = new Set()
+      try {
+        await this.#syncFiles(PARALLEL)
+        await inParallel(PARALLEL, shards, (shard) => syncFolder(join(this.#folder, shard)))
+        // Always, since a shard that was there may stem from a run that ended before its barrier.
+        if (shards.size > 0) await syncFolder(this.#folder)
+      } catch (error) {
+        for (const shard of shards) this.#shards.add(shard)
+        throw localIoError(error, 'sync the block store', this.#folder)
+      }
+      for (const error of this.#lost.values()) throw error
+    })
+  }
+
+  /** Runs one sync after the other, so that each sees what the one before could not finish. */
+  async #inTurn(work: () => Promise<void>): Promise<void> {
+    const result = this.#last.then(work)
+    this.#last = result.catch(() => {})
+    await result
+  }
+
+  /** @throws what stopped it; the files that it did not come to are then for the next sync */
+  async #syncFiles(parallel: number): Promise<void> {
+    const files = this.#files
+    this.#files = new Map()
+    this.#bytes = 0
+    try {
+      await inParallel(parallel, files.values(), async (put) => {
+        await this.#syncFile(put)
+        files.delete(put.file)
+      })
+    } catch (error) {
+      for (const [name, put] of files) this.#files.set(name, put)
+      throw error
+    }
+  }
+
+  async #syncFile({ shard, file }: PutFile): Promise<void> {
+    const path = join(this.#folder, shard, file)
+    let handle: Awaited<ReturnType<typeof openFile>>
+    try {
+      handle = await openFile(path, 'r')
+    } catch (error) {
+      // Deleted or set aside since it was put.
+      if (errnoOf(error) === 'ENOENT') return
+      throw error
+    }
+    try {
+      await handle.datasync()
+    } catch (error) {
+      // The system may have dropped the bytes, and would report success the next time: the file cannot be trusted.
+      this.#lost.set(file, localIoError(error, 'sync the block', path))
+      await this.#setAside(shard, file)
+    } finally {
+      await handle.close()
+    }
+  }
+}
+
+async function syncFolder(path: string): Promise<void> {
+  const handle = await openFile(path, 'r')
+  try {
+    await handle.sync()
+  } finally {
+    await handle.close()
+  }
+}
+
+/** Works through the items, so many at a time; stops at the first failure, once what has begun has ended. */
+async function inParallel<T>(count: number, items: Iterable<T>, work: (item: T) => Promise<void>): Promise<void> {
+  const iterator = items[Symbol.iterator]()
+  const failures: unknown[] = []
+  const worker = async () => {
+    for (let next = iterator.next(); next.done !== true && failures.length === 0; next = iterator.next()) {
+      await work(next.value).catch((error: unknown) => failures.push(error))
+    }
+  }
+  await Promise.all(Array.from({ length: count }, worker))
+  if (failures.length > 0) throw failures[0]
+}

@@ -1,0 +1,139 @@
+/**
+ * The user's settings: `config.json`, nested, every key optional. Only ever read here; a file that cannot be understood
+ * is refused, never rewritten. A setting is one row of `settings`.
+ */
+
+import { readFile } from 'node:fs/promises'
+import { errnoOf, localIoError, messageOf, P2PError } from '../common/errors.ts'
+
+interface Setting<T> {
+  default: T
+  /** @throws Error whose message completes "<name> …" */
+  parse: (value: unknown) => Promise<T>
+}
+
+const settings = {
+  /** Multiaddrs that `p2p serve` and `p2p share` listen on. */
+  'addresses.listen': {
+    default: ['/ip4/0.0.0.0/tcp/4001', '/ip6/::/tcp/4001'],
+    parse: (value) => multiaddrs(value),
+  },
+  /** Multiaddrs told to others in place of those listened on; empty: tell what is listened on. */
+  'addresses.announce': {
+    default: [],
+    parse: (value) => multiaddrs(value),
+  },
+  /** Peers through which the node finds all others. The default is the public list that Kubo ships. */
+  bootstrap: {
+    default: [
+      '/dnsaddr/bootstrap.libp2p.io/p2p/QmNnooDu7bfjPFoTZYxMNLWUQJyrVwtbZg5gBMjTezGAJN',
+      '/dnsaddr/bootstrap.libp2p.io/p2p/QmQCU2EcMqAqQPR2i9bChDtGNJchTbq5TbXJJ16u19uLTa',
+      '/dnsaddr/bootstrap.libp2p.io/p2p/QmbLHAnMoJPWSCR5Zhtx6BHJX9KiKNN6tpvbUcqanj75Nb',
+      '/dnsaddr/bootstrap.libp2p.io/p2p/QmcZf59bWwK5XFi76CZX8cbJ4BhTzzA3gU1ZjYZcYW3dwt',
+    ],
+    parse: (value) => multiaddrs(value, { withPeerId: true }),
+  },
+} satisfies Record<string, Setting<string[]>>
+
+type SettingName = keyof typeof settings
+
+/** Every setting by its full name, as in `config['addresses.listen']`. */
+export type Config = { [Name in SettingName]: Awaited<ReturnType<(typeof settings)[Name]['parse']>> }
+
+/**
+ * The settings in `file`, and the defaults for those that it leaves out or if it does not exist.
+ *
+ * @throws P2PError `bad-config`, naming the file and the setting; `io`
+ */
+export async function loadConfig(file: string): Promise<Config> {
+  const names = Object.keys(settings) as SettingName[]
+  const config = Object.fromEntries(names.map((name) => [name, settings[name].default])) as Config
+  const refuse = (reason: string, options: { hint?: string; cause?: unknown } = {}) =>
+    new P2PError('bad-config', `${file}: ${reason}`, options)
+
+  const apply = async (value: unknown, name: string): Promise<void> => {
+    if (isSettingName(name)) {
+      try {
+        config[name] = await settings[name].parse(value)
+      } catch (cause) {
+        throw refuse(`${name} ${messageOf(cause)}`, { cause })
+      }
+      return
+    }
+    const isSection = name === '' || names.some((known) => known.startsWith(`${name}.`))
+    if (!isSection) {
+      throw refuse(`"${name}" is not a setting`, { hint: `The nearest one is "${nearest(name, names)}".` })
+    }
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+      throw refuse(`${name === '' ? 'the file' : name} must be an object, as in { … }`)
+    }
+    for (const [key, inner] of Object.entries(value)) await apply(inner, name === '' ? key : `${name}.${key}`)
+  }
+
+  const text = await readIfThere(file)
+  if (text === undefined) return config
+  let parsed: unknown
+  try {
+    parsed = JSON.parse(text)
+  } catch (cause) {
+    throw refuse(`not valid JSON: ${messageOf(cause)}`, {
+      hint: 'Correct the file, or remove it to use the defaults.',
+      cause,
+    })
+  }
+  await apply(parsed, '')
+  return config
+}
+
+async function readIfThere(file: string): Promise<string | undefined> {
+  try {
+    return await readFile(file, 'utf8')
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return undefined
+    throw localIoError(error, 'read', file)
+  }
+}
+
+function isSettingName(name: string): name is SettingName {
+  return Object.hasOwn(settings, name)
+}
+
+async function multiaddrs(value: unknown, { withPeerId = false } = {}): Promise<string[]> {
+  if (!Array.isArray(value) || !value.every((item) => typeof item === 'string')) {
+    throw new Error('must be a list of multiaddrs, as in ["/ip4/0.0.0.0/tcp/4001"]')
+  }
+  // Loaded here because most repos have no settings of their own.
+  const { multiaddr } = await import('@multiformats/multiaddr')
+  for (const text of value) {
+    let hasPeerId: boolean
+    try {
+      hasPeerId = multiaddr(text)
+        .getComponents()
+        .some(({ name }) => name === 'p2p')
+    } catch (cause) {
+      throw new Error(`holds "${text}", which is not a multiaddr`, { cause })
+    }
+    if (withPeerId && !hasPeerId) throw new Error(`holds "${text}", which does not end in /p2p/<peer id>`)
+  }
+  return value
+}
+
+function nearest(name: string, names: string[]): string {
+  return names.reduce((best, candidate) =>
+    editDistance(name, candidate) < editDistance(name, best) ? candidate : best,
+  )
+}
+
+/** How many characters must be added, removed or replaced to turn one text into the other. */
+function editDistance(from: string, to: string): number {
+  let row = Array.from({ length: to.length + 1 }, (_, column) => column)
+  for (let i = 1; i <= from.length; i++) {
+    const next = [i]
+    for (let j = 1; j <= to.length; j++) {
+      const replaced = row[j - 1]! + (from[i - 1] === to[j - 1] ? 0 : 1)
+      next.push(Math.min(replaced, row[j]! + 1, next[j - 1]! + 1))
+    }
+    row = next
+  }
+  return row[to.length]!
+}

@@ -1,0 +1,40 @@
+/** Making files and folders that survive a power cut. Called by `repo.ts` and `identity.ts`, under the repo's lock. */
+
+import { mkdir, open, rename, rm } from 'node:fs/promises'
+import { dirname } from 'node:path'
+
+/** Makes the folder and those above it that are missing, readable by their owner alone. */
+export async function makeFolder(folder: string): Promise<void> {
+  const firstMade = await mkdir(folder, { recursive: true, mode: 0o700 })
+  if (firstMade === undefined) return
+  let made = folder
+  while (made.length >= firstMade.length) {
+    made = dirname(made)
+    await syncFolder(made)
+  }
+}
+
+/** Writes a file in one step: after a crash it is there whole, or not at all. Its owner alone can read it. */
+export async function writeFileDurably(file: string, content: string | Uint8Array): Promise<void> {
+  const temporary = `${file}.new`
+  // Left by a run that was killed here.
+  await rm(temporary, { force: true })
+  const handle = await open(temporary, 'wx', 0o600)
+  try {
+    await handle.writeFile(content)
+    await handle.sync()
+  } finally {
+    await handle.close()
+  }
+  await rename(temporary, file)
+  await syncFolder(dirname(file))
+}
+
+async function syncFolder(folder: string): Promise<void> {
+  const handle = await open(folder, 'r')
+  try {
+    await handle.sync()
+  } finally {
+    await handle.close()
+  }
+}

@@ -1,0 +1,160 @@
+/**
+ * The repo: settings, identity, database and blocks of one user, made by the first command that needs it and held by
+ * one process at a time. The lock is the database's own, gone with its process; the file that names the holder serves
+ * messages only.
+ *
+ * Opened by `node/open.ts`, which builds the stores over it.
+ */
+
+import { readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { pid } from 'node:process'
+import type { Ed25519PrivateKey } from '@libp2p/interface'
+import { type AbortOptions, sleep } from '../common/abort.ts'
+import { systemClock } from '../common/clock.ts'
+import { errnoOf, hasCode, localIoError, P2PError } from '../common/errors.ts'
+import { formatDuration } from '../common/units.ts'
+import { type Database, openDatabase } from '../database/database.ts'
+import { type Config, loadConfig } from './config.ts'
+import { makeFolder, writeFileDurably } from './durable-files.ts'
+import type { RepoLocation } from './location.ts'
+
+const VERSION = '1'
+const POLL_MS = 200
+
+export interface OpenRepoOptions extends AbortOptions {
+  location: RepoLocation
+  /** Shown to others who find the repo held, as in "p2p serve". */
+  command: string
+  /** How long to wait for a process that holds the repo; 0: not at all. */
+  waitMs: number
+  /** Called once, with a sentence for people, if there is something to wait for. */
+  onWait?: ((message: string) => void) | undefined
+}
+
+/**
+ * Opens the repo, making it if it is not there.
+ *
+ * @throws P2PError `repo-held` if another process still holds it after `waitMs`, `repo-version`, `bad-config`, `io`,
+ * `disk-full`; the signal's reason when aborted
+ */
+export async function openRepo(options: OpenRepoOptions): Promise<Repo> {
+  const { location } = options
+  const config = await loadConfig(location.configFile)
+  // Before the database, which changes files when it is opened: what another version made is left untouched.
+  await checkVersion(location)
+  try {
+    await makeFolder(location.dataDir)
+    const database = await takeDatabase(options)
+    try {
+      // Again, because whoever held the repo until now may have made it, or made it anew.
+      if (!(await checkVersion(location))) {
+        await makeFolder(location.blocksDir)
+        await writeFileDurably(location.versionFile, `${VERSION}\n`)
+      }
+      await writeHolder(location, options.command)
+    } catch (error) {
+      await database.close()
+      throw error
+    }
+    return new Repo(location, config, database)
+  } catch (error) {
+    if (error === options.signal?.reason) throw error
+    throw localIoError(error, 'open the repo', location.dataDir)
+  }
+}
+
+export class Repo {
+  readonly location: RepoLocation
+  readonly config: Config
+  readonly database: Database
+  #identity: Promise<Ed25519PrivateKey> | undefined
+
+  constructor(location: RepoLocation, config: Config, database: Database) {
+    this.location = location
+    this.config = config
+    this.database = database
+  }
+
+  get blocksDir(): string {
+    return this.location.blocksDir
+  }
+
+  /**
+   * The node's key, made when it is first asked for.
+   *
+   * @throws P2PError `bad-config`, `io`, `disk-full`
+   */
+  async identity(): Promise<Ed25519PrivateKey> {
+    // Loaded here because only nodes that go online need libp2p's code.
+    this.#identity ??= import('./identity.ts').then(({ loadIdentity }) => loadIdentity(this.location.identityFile))
+    return await this.#identity
+  }
+
+  /** Lets go of the repo. */
+  async close(): Promise<void> {
+    // While the lock is still ours, so that it cannot be the next holder's file.
+    await rm(this.location.holderFile, { force: true })
+    await this.database.close()
+  }
+}
+
+async function takeDatabase({ location, waitMs, signal, onWait }: OpenRepoOptions): Promise<Database> {
+  const deadline = systemClock.monotonicMs() + waitMs
+  for (let attempt = 0; ; attempt++) {
+    signal?.throwIfAborted()
+    try {
+      return await openDatabase(location.databaseDir)
+    } catch (error) {
+      if (!hasCode(error, 'repo-held')) throw error
+      const held = `The repo ${location.dataDir} is held by ${await describeHolder(location)}`
+      const leftMs = deadline - systemClock.monotonicMs()
+      if (leftMs <= 0) {
+        throw new P2PError('repo-held', held, {
+          hint: 'Wait until it has ended or end it, or use another repo with --repo <folder>.',
+          cause: error,
+        })
+      }
+      if (attempt === 0) onWait?.(`${held}; waiting up to ${formatDuration(waitMs)}`)
+      await sleep(Math.min(POLL_MS, leftMs), { signal })
+    }
+  }
+}
+
+/** Whether the repo has a version yet. @throws P2PError `repo-version` if it is not ours */
+async function checkVersion({ versionFile, dataDir }: RepoLocation): Promise<boolean> {
+  let text: string
+  try {
+    text = await readFile(versionFile, 'utf8')
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return false
+    throw localIoError(error, 'read', versionFile)
+  }
+  const version = text.trim()
+  if (version === VERSION) return true
+  throw new P2PError(
+    'repo-version',
+    `The repo ${dataDir} has version "${version}"; this p2p knows version ${VERSION}`,
+    {
+      hint: 'Use the p2p that made it, or another repo with --repo <folder>. Nothing in it was changed.',
+    },
+  )
+}
+
+async function writeHolder({ holderFile }: RepoLocation, command: string): Promise<void> {
+  const holder = { pid, command, since: new Date(systemClock.wallMs()).toISOString() }
+  // Renamed into place, so that nobody reads half of it.
+  const temporary = `${holderFile}.new`
+  await writeFile(temporary, `${JSON.stringify(holder)}\n`, { mode: 0o600 })
+  await rename(temporary, holderFile)
+}
+
+/** Who holds the repo, as far as the file beside the lock tells. */
+async function describeHolder({ holderFile }: RepoLocation): Promise<string> {
+  try {
+    const holder = JSON.parse(await readFile(holderFile, 'utf8')) as { pid: number; command: string }
+    return `\`${holder.command}\` (pid ${holder.pid})`
+  } catch {
+    // It has just taken the lock and not written the file yet, or is about to let go.
+    return 'another process'
+  }
+}

@@ -1,0 +1,77 @@
+import assert from 'node:assert/strict'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { P2PError } from '../../src/common/errors.ts'
+import { loadConfig } from '../../src/repo/config.ts'
+import { makeTempDir } from '../support/temp.ts'
+
+const PEER = '/ip4/10.0.0.1/tcp/4001/p2p/12D3KooWGC6TvWhfajpX6wvJHMYvKpDMXPb3ZnCZ6dMoaMtimQ5q'
+
+test('without a file everything is as by default', async (t) => {
+  const config = await loadConfig(join(await makeTempDir(t), 'config.json'))
+  assert.deepEqual(config['addresses.listen'], ['/ip4/0.0.0.0/tcp/4001', '/ip6/::/tcp/4001'])
+  assert.deepEqual(config['addresses.announce'], [])
+  assert.equal(config.bootstrap.length, 4)
+})
+
+test('a file changes what it names and nothing else', async (t) => {
+  const file = join(await makeTempDir(t), 'config.json')
+  await writeFile(file, JSON.stringify({ addresses: { listen: ['/ip4/127.0.0.1/tcp/0'] }, bootstrap: [PEER] }))
+  const config = await loadConfig(file)
+  assert.deepEqual(config['addresses.listen'], ['/ip4/127.0.0.1/tcp/0'])
+  assert.deepEqual(config['addresses.announce'], [])
+  assert.deepEqual(config.bootstrap, [PEER])
+  await writeFile(file, '{"bootstrap": []}')
+  assert.deepEqual((await loadConfig(file)).bootstrap, [])
+  // What one file says does not leak into the defaults.
+  assert.deepEqual((await loadConfig(file))['addresses.listen'], ['/ip4/0.0.0.0/tcp/4001', '/ip6/::/tcp/4001'])
+})
+
+test('the default list of bootstrap peers is one that a file could hold', async (t) => {
+  const folder = await makeTempDir(t)
+  const { bootstrap } = await loadConfig(join(folder, 'none'))
+  const file = join(folder, 'config.json')
+  await writeFile(file, JSON.stringify({ bootstrap }))
+  assert.deepEqual((await loadConfig(file)).bootstrap, bootstrap)
+})
+
+const refused: [content: string, message: RegExp, hint?: RegExp][] = [
+  ['', /not valid JSON/, /remove it/],
+  ['{"bootstrap": [', /not valid JSON/],
+  ['[]', /the file must be an object/],
+  ['null', /the file must be an object/],
+  ['{"boostrap": []}', /"boostrap" is not a setting/, /"bootstrap"/],
+  ['{"addresses": {"listn": []}}', /"addresses.listn" is not a setting/, /"addresses.listen"/],
+  ['{"addresses": {"listen": {"a": 1}}}', /addresses.listen must be a list of multiaddrs/],
+  ['{"addresses": []}', /addresses must be an object/],
+  ['{"__proto__": {"bootstrap": []}}', /"__proto__" is not a setting/],
+  ['{"constructor": {}}', /"constructor" is not a setting/],
+  ['{"addresses": {"listen": "/ip4/127.0.0.1/tcp/0"}}', /addresses.listen must be a list/],
+  ['{"addresses": {"listen": [4001]}}', /addresses.listen must be a list/],
+  ['{"addresses": {"announce": ["127.0.0.1:4001"]}}', /addresses.announce holds "127.0.0.1:4001", which is not a mul/],
+  ['{"addresses": {"announce": ["/ip4/1.2.3.400/tcp/1"]}}', /which is not a multiaddr/],
+  ['{"bootstrap": ["/ip4/1.2.3.4/tcp/1"]}', /bootstrap holds "\/ip4\/1.2.3.4\/tcp\/1", which does not end in \/p2p\//],
+]
+
+for (const [content, message, hint] of refused) {
+  test(`refuses ${content === '' ? 'an empty file' : content} and leaves it alone`, async (t) => {
+    const file = join(await makeTempDir(t), 'config.json')
+    await writeFile(file, content)
+    await assert.rejects(loadConfig(file), (error) => {
+      assert.ok(error instanceof P2PError)
+      assert.equal(error.code, 'bad-config')
+      assert.ok(error.message.startsWith(`${file}: `))
+      assert.match(error.message, message)
+      if (hint !== undefined) assert.match(error.hint ?? '', hint)
+      return true
+    })
+    assert.equal(await readFile(file, 'utf8'), content)
+  })
+}
+
+test('a file that cannot be read is an error of local files', async (t) => {
+  const file = join(await makeTempDir(t), 'config.json')
+  await mkdir(file)
+  await assert.rejects(loadConfig(file), { code: 'io' })
+})
