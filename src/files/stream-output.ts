@@ -1,0 +1,91 @@
+/**
+ * The result of `get -o -`: one file, in order, to a writer. Leaves that arrive early wait in a bounded window; the
+ * exporter asks for none that starts beyond it.
+ */
+
+import { P2PError } from '../common/errors.ts'
+import { MiB } from '../common/units.ts'
+
+/** How far ahead of what has been written leaves are fetched. */
+const WINDOW_BYTES = 32 * MiB
+
+interface Place {
+  offset: number
+}
+
+export class StreamOutput {
+  readonly #write: (bytes: Uint8Array) => Promise<void>
+  readonly #waiting = new Map<number, { content: Uint8Array; written: () => void; failed: (reason: unknown) => void }>()
+  #position = 0
+  #writing = false
+  #ended: { reason: unknown } | undefined
+  readonly skipped: { name: string; reason: string }[] = []
+
+  /** @param write - resolves when more may be written */
+  constructor(write: (bytes: Uint8Array) => Promise<void>) {
+    this.#write = write
+  }
+
+  windowEnd(): number {
+    return this.#position + WINDOW_BYTES
+  }
+
+  async expectBytes(): Promise<void> {}
+
+  async makeFolder(): Promise<void> {
+    throw new P2PError('usage', 'A folder cannot be written to stdout', {
+      hint: 'Name a file inside it, as in <cid>/<name>, or choose a path with -o.',
+    })
+  }
+
+  async makeLink(_path: readonly string[], target: string): Promise<void> {
+    throw new P2PError('usage', `A link to "${target}" cannot be written to stdout`, {
+      hint: 'Name the file that it leads to.',
+    })
+  }
+
+  refuse(path: readonly string[], reason: string): void {
+    this.skipped.push({ name: path.join('/'), reason })
+  }
+
+  async openFile(): Promise<void> {}
+
+  async placedBytes(): Promise<undefined> {}
+
+  async closeFile(): Promise<void> {}
+
+  /** Nothing more will be written: whatever waits for what comes before it rejects. */
+  cancel(reason: unknown): void {
+    this.#ended ??= { reason }
+    for (const { failed } of this.#waiting.values()) failed(this.#ended.reason)
+    this.#waiting.clear()
+  }
+
+  /** Returns once the content has been written, after all that comes before it. */
+  async write({ offset }: Place, content: Uint8Array): Promise<void> {
+    if (this.#ended !== undefined) throw this.#ended.reason
+    await new Promise<void>((written, failed) => {
+      this.#waiting.set(offset, { content, written, failed })
+      void this.#drain()
+    })
+  }
+
+  async #drain(): Promise<void> {
+    if (this.#writing) return
+    this.#writing = true
+    for (;;) {
+      const next = this.#waiting.get(this.#position)
+      if (next === undefined) break
+      this.#waiting.delete(this.#position)
+      try {
+        await this.#write(next.content)
+        this.#position += next.content.byteLength
+        next.written()
+      } catch (error) {
+        next.failed(error)
+        this.cancel(error)
+      }
+    }
+    this.#writing = false
+  }
+}

@@ -1,0 +1,157 @@
+/**
+ * The use case `add`: sources into blocks, the blocks made durable, the roots pinned, and only then the CIDs told.
+ * Called through `Api.add`.
+ */
+
+import { basename } from 'node:path'
+import type { CID } from 'multiformats/cid'
+import type { BlockStore } from '../../blockstore/blockstore.ts'
+import { type AbortOptions, raceAbort } from '../../common/abort.ts'
+import type { Clock } from '../../common/clock.ts'
+import { hasCode, localIoError, type P2PError } from '../../common/errors.ts'
+import type { OnProgress } from '../../common/progress.ts'
+import { scanTree, type TreeSummary } from '../../files/tree.ts'
+import type { BlockSink, NodeRef } from '../../unixfs/save-node.ts'
+import type { AddedRoot, AddOptions, AddResult, AddSource } from '../api.ts'
+import { type ImportCounts, importContent, importTree } from './import-tree.ts'
+
+const PROGRESS_INTERVAL_MS = 100
+
+export interface AddDependencies {
+  store: BlockStore
+  pins: { add(pin: { cid: CID; name?: string; bytes: number; kind: 'recursive' }): Promise<void> }
+  clock: Clock
+}
+
+/**
+ * Imports every source, in order. One that cannot be read as a whole gets no CID and the others go on; a store that
+ * cannot be written ends the call.
+ *
+ * @throws P2PError `not-found` before anything is imported if a path does not exist; `io`, `disk-full` of the store; the
+ * signal's reason when aborted
+ */
+export async function addSources(
+  { store, pins, clock }: AddDependencies,
+  sources: AddSource[],
+  options: AddOptions = {},
+): Promise<AddResult> {
+  const { signal, hidden = false, pin = true, onRoot, onProgress } = options
+  const summaries = await scanSources(sources, { hidden, signal })
+  const counts: ImportCounts = { bytes: 0, files: 0, skippedHidden: 0 }
+  const report = progressReporter(counts, totalBytes(summaries), clock, onProgress)
+  const watched = watchStore(store)
+  const result: AddResult = { roots: [], failures: [], skippedHidden: 0, reachable: false }
+
+  const importSource = async (source: AddSource): Promise<NodeRef> => {
+    const importing = { signal, hidden, counts, onCounts: report.changed }
+    if ('path' in source) return await importTree(source.path, watched.sink, importing)
+    return await importContent(readStream(source, { signal }), watched.sink, importing)
+  }
+
+  for (const [index, source] of sources.entries()) {
+    const path = 'path' in source ? source.path : source.name
+    const problems = summaries[index]?.problems ?? []
+    if (problems.length > 0) {
+      result.failures.push({ path, message: describeProblems(problems) })
+      continue
+    }
+    const bytesBefore = counts.bytes
+    let root: NodeRef
+    try {
+      root = await importSource(source)
+    } catch (error) {
+      if (watched.hasFailed() || !hasCode(error, 'io', 'limit')) throw error
+      result.failures.push({ path, message: error.message })
+      continue
+    }
+    const added: AddedRoot = { path, cid: root.cid.toString(), bytes: counts.bytes - bytesBefore }
+    await store.sync({ signal })
+    if (pin) await pins.add({ cid: root.cid, name: basename(path), bytes: added.bytes, kind: 'recursive' })
+    result.roots.push(added)
+    onRoot?.(added)
+  }
+  report.finished()
+  return { ...result, skippedHidden: counts.skippedHidden }
+}
+
+/** Looks through the paths, so that mistakes show before hours of work; undefined stands for a stream. */
+async function scanSources(
+  sources: AddSource[],
+  options: { hidden: boolean; signal: AbortSignal | undefined },
+): Promise<(TreeSummary | undefined)[]> {
+  const summaries: (TreeSummary | undefined)[] = []
+  for (const source of sources) summaries.push('path' in source ? await scanTree(source.path, options) : undefined)
+  return summaries
+}
+
+function totalBytes(summaries: (TreeSummary | undefined)[]): number | null {
+  let total = 0
+  for (const summary of summaries) {
+    if (summary === undefined) return null
+    if (summary.problems.length === 0) total += summary.bytes
+  }
+  return total
+}
+
+function describeProblems(problems: P2PError[]): string {
+  const others = problems.length - 1
+  return others === 0 ? problems[0]!.message : `${problems[0]!.message} (and ${others} more like this)`
+}
+
+/** The stream's content; ends at once when aborted, also while it waits for more. */
+async function* readStream(
+  { name, content }: Extract<AddSource, { name: string }>,
+  options: AbortOptions,
+): AsyncGenerator<Uint8Array> {
+  const pieces = content[Symbol.asyncIterator]()
+  try {
+    for (;;) {
+      const next = await raceAbort(pieces.next(), options)
+      if (next.done === true) return
+      yield next.value
+    }
+  } catch (error) {
+    options.signal?.throwIfAborted()
+    throw localIoError(error, 'read', name)
+  } finally {
+    // A stream that waits for more does not answer before it comes, so nothing waits for this.
+    pieces.return?.().catch(() => {})
+  }
+}
+
+/** Tells an error of the store, which ends everything, from one of a source. */
+function watchStore(store: BlockStore): { sink: BlockSink; hasFailed: () => boolean } {
+  let failed = false
+  return {
+    hasFailed: () => failed,
+    sink: {
+      put: async (cid, bytes, options) => {
+        try {
+          await store.put(cid, bytes, options)
+        } catch (error) {
+          failed = true
+          throw error
+        }
+      },
+    },
+  }
+}
+
+function progressReporter(
+  counts: ImportCounts,
+  total: number | null,
+  clock: Clock,
+  onProgress: OnProgress | undefined,
+): { changed: () => void; finished: () => void } {
+  let lastMs = Number.NEGATIVE_INFINITY
+  const report = () => {
+    lastMs = clock.monotonicMs()
+    onProgress?.({ type: 'add-progress', bytes: counts.bytes, totalBytes: total, files: counts.files })
+  }
+  return {
+    changed: () => {
+      if (clock.monotonicMs() - lastMs >= PROGRESS_INTERVAL_MS) report()
+    },
+    finished: report,
+  }
+}

@@ -1,0 +1,146 @@
+/**
+ * What a block of a file tree says: a pure function from a verified block to a checked description, for the download
+ * walk, the exporter and path resolution. Everything in a block was chosen by whoever made the CID, so nothing in it is
+ * taken on trust; entry names still have to pass `files/safe-name.ts` before they reach a disk.
+ * @see https://specs.ipfs.tech/unixfs/
+ */
+
+import { isUtf8 } from 'node:buffer'
+import * as dagPb from '@ipld/dag-pb'
+import type { CID } from 'multiformats/cid'
+import { messageOf, P2PError } from '../common/errors.ts'
+import { ProtobufReader, WIRE_BYTES } from '../common/protobuf.ts'
+import { DAG_PB, RAW } from '../dag/cid.ts'
+import type { DirectoryEntry } from './directory-entry.ts'
+import { readShard } from './shard.ts'
+import { decodeUnixfs, type Mtime, type UnixfsData } from './unixfs-data.ts'
+
+/** The most links of a node that is read; a flat folder of 2 MiB has about 40,000. */
+export const MAX_LINKS = 65_536
+
+export interface FileChild {
+  cid: CID
+  /** In bytes, from the start of this node's content. */
+  offset: number
+  bytes: number
+}
+
+export interface NodeMetadata {
+  /** Permission bits with setuid, setgid and sticky: 0 to 0o7777. */
+  mode?: number | undefined
+  mtime?: Mtime | undefined
+}
+
+export type DecodedNode = { metadata?: NodeMetadata | undefined } & (
+  | { kind: 'leaf'; content: Uint8Array }
+  /** `content` lies before what the children hold; most files have none in their inner nodes. */
+  | { kind: 'file'; bytes: number; content: Uint8Array; children: FileChild[] }
+  | { kind: 'directory'; entries: DirectoryEntry[] }
+  /** `subShards[i]` stands for the hash bucket `subShardBuckets[i]`. */
+  | { kind: 'shard'; fanout: number; entries: DirectoryEntry[]; subShards: CID[]; subShardBuckets: number[] }
+  | { kind: 'symlink'; target: string }
+)
+
+const NO_BYTES = new Uint8Array(0)
+const MODE_BITS = 0o7777
+const NODE_LINKS_FIELD = 2
+const LINK_NAME_FIELD = 2
+
+/**
+ * Describes a block that matches its CID. Contents are views of `bytes`.
+ *
+ * @throws P2PError `bad-data` for codecs other than raw and dag-pb, and for anything that is not valid UnixFS
+ */
+export function decodeNode(cid: CID, bytes: Uint8Array): DecodedNode {
+  if (cid.code === RAW) return { kind: 'leaf', content: bytes }
+  try {
+    if (cid.code !== DAG_PB)
+      throw new P2PError('bad-data', `codec 0x${cid.code.toString(16)} is not part of a file tree`)
+    return decodeDagPb(bytes)
+  } catch (cause) {
+    throw new P2PError('bad-data', `Block ${cid} is not readable: ${messageOf(cause)}`, { cause })
+  }
+}
+
+function decodeDagPb(bytes: Uint8Array): DecodedNode {
+  const names = readLinkNames(bytes)
+  const node = dagPb.decode(bytes)
+  if (node.Data === undefined) throw new P2PError('bad-data', 'a dag-pb node without UnixFS data')
+  const unixfs = decodeUnixfs(node.Data)
+  const links = node.Links.map((link, index) => ({
+    name: names[index]!,
+    cid: link.Hash,
+    tsize: link.Tsize ?? 0,
+  }))
+  const description = describe(unixfs, links)
+  const metadata = metadataOf(unixfs)
+  return metadata === undefined ? description : { ...description, metadata }
+}
+
+function describe(unixfs: UnixfsData, links: DirectoryEntry[]): DecodedNode {
+  if (unixfs.type === 'file' || unixfs.type === 'raw') return describeFile(unixfs, links)
+  if (unixfs.type === 'directory') return { kind: 'directory', entries: links }
+  if (unixfs.type === 'hamt-shard') return { kind: 'shard', ...readShard(unixfs, links) }
+  if (unixfs.type === 'symlink') return { kind: 'symlink', target: symlinkTarget(unixfs, links) }
+  throw new P2PError('bad-data', `UnixFS nodes of type ${unixfs.type} have no content`)
+}
+
+function describeFile(unixfs: UnixfsData, links: DirectoryEntry[]): DecodedNode {
+  const content = unixfs.data ?? NO_BYTES
+  if (unixfs.blockSizes.length !== links.length) {
+    throw new P2PError('bad-data', `${unixfs.blockSizes.length} block sizes for ${links.length} links`)
+  }
+  let end = content.length
+  const children = links.map(({ cid }, index) => {
+    const child = { cid, offset: end, bytes: unixfs.blockSizes[index]! }
+    end += child.bytes
+    return child
+  })
+  if (!Number.isSafeInteger(end)) throw new P2PError('bad-data', 'a file above 2^53 bytes')
+  if (unixfs.fileSize !== undefined && unixfs.fileSize !== end) {
+    throw new P2PError('bad-data', `a file of ${unixfs.fileSize} bytes whose parts add up to ${end}`)
+  }
+  return children.length === 0 ? { kind: 'leaf', content } : { kind: 'file', bytes: end, content, children }
+}
+
+function symlinkTarget(unixfs: UnixfsData, links: DirectoryEntry[]): string {
+  if (links.length > 0) throw new P2PError('bad-data', 'a symlink with links of its own')
+  return utf8(unixfs.data ?? NO_BYTES, 'a symlink target')
+}
+
+function metadataOf({ mode, mtime }: UnixfsData): NodeMetadata | undefined {
+  if (mode === undefined && mtime === undefined) return undefined
+  // Writers may add the file type above the permission bits, as stat does.
+  return { mode: mode === undefined ? undefined : mode % (MODE_BITS + 1), mtime }
+}
+
+/**
+ * The names of a node's links, read before the node is decoded: so that a node with too many links costs little, and
+ * because `@ipld/dag-pb` replaces bytes that are not UTF-8 and drops a byte order mark at the start of a name.
+ */
+function readLinkNames(bytes: Uint8Array): string[] {
+  const names: string[] = []
+  const node = new ProtobufReader(bytes)
+  while (node.nextField()) {
+    if (node.field === NODE_LINKS_FIELD && node.wire === WIRE_BYTES) {
+      if (names.length === MAX_LINKS) throw new P2PError('bad-data', `more than ${MAX_LINKS} links`)
+      names.push(readLinkName(node.bytes()))
+    } else node.skip()
+  }
+  return names
+}
+
+function readLinkName(bytes: Uint8Array): string {
+  let name = ''
+  const link = new ProtobufReader(bytes)
+  while (link.nextField()) {
+    if (link.field === LINK_NAME_FIELD && link.wire === WIRE_BYTES) name = utf8(link.bytes(), 'a link name')
+    else link.skip()
+  }
+  return name
+}
+
+function utf8(bytes: Uint8Array, what: string): string {
+  if (!isUtf8(bytes)) throw new P2PError('bad-data', `${what} that is not UTF-8`)
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8')
+}

@@ -1,0 +1,282 @@
+/**
+ * A tree of blocks to content: drives the walk, keeps a bounded window of leaves in flight, and hands each leaf to a
+ * sink once for every place it has in the result. Leaves arrive in any order; the sink says how far ahead it takes them.
+ */
+
+import type { CID } from 'multiformats/cid'
+import type { AbortOptions } from '../common/abort.ts'
+import { P2PError } from '../common/errors.ts'
+import { MiB } from '../common/units.ts'
+import { type BlockReader, MAX_BLOCK_BYTES } from '../dag/block.ts'
+import { type BlockKey, blockKey } from '../dag/cid.ts'
+import { decodeNode } from './decode.ts'
+import { type Found, isLeafStep, type LeafStep, type NodeStep, type Place, Walk, type WalkFile } from './walk.ts'
+
+/** Content that is asked for, has arrived or is being written. */
+const WINDOW_BYTES = 48 * MiB
+const WINDOW_LEAVES = 2048
+/** Places that may wait for one leaf; more are looked at once it has arrived. */
+const MAX_PLACES_PER_LEAF = 1024
+/** Leaves that occurred more than once are kept for their next place, so many at most. */
+const REPEATED_LEAVES = 4
+
+/** Where content goes. Calls for different places may overlap. */
+export interface ContentSink {
+  /** How much content there is in all, once it is known; throws if it cannot be taken. */
+  expectBytes(totalBytes: number): Promise<void>
+  makeFolder(path: readonly string[]): Promise<void>
+  makeLink(path: readonly string[], target: string): Promise<void>
+  /** Content of the file may follow, or there is none; called before any write to it, but for one-block files. */
+  openFile(file: WalkFile): Promise<void>
+  /** The size of the leaf if an earlier run has left it in this place. */
+  placedBytes(cid: CID, place: Place): Promise<number | undefined>
+  /** @param cid - the leaf's CID if its block is the content itself, so that the place can stand for the block */
+  write(place: Place, content: Uint8Array, cid: CID | undefined): Promise<void>
+  /** The whole content of the file is in place. */
+  closeFile(file: WalkFile): Promise<void>
+  /** An entry that is left out. */
+  refuse(path: readonly string[], reason: string): void
+  /** Offset from which on leaves are not wanted yet; infinite where the order does not matter. */
+  windowEnd(): number
+}
+
+export interface ExportOptions extends AbortOptions {
+  /** Gives inner nodes, and stores them. */
+  nodes: BlockReader
+  /** Gives leaves; whoever is behind it does not have to store them. */
+  leaves: BlockReader
+  /** Called with each inner node that has been read, before its children are asked for. */
+  onNode: (cid: CID, block: Uint8Array) => Promise<void>
+  /** Called once when the export fails: the readers' waiting fetches must reject, so that it can end. */
+  onFailure: () => void
+  /** Throws for a name that must not reach the disk. */
+  checkName: (name: string) => void
+  onProgress: (progress: ExportProgress) => void
+}
+
+export interface ExportProgress {
+  /** Content in place. */
+  bytes: number
+  /** Content in the whole tree; null while parts of it are not known. */
+  totalBytes: number | null
+}
+
+/**
+ * Writes the tree below `root` into the sink.
+ *
+ * @throws P2PError `bad-data` for a malformed tree, and whatever the readers and the sink throw
+ */
+export async function exportTree(root: CID, sink: ContentSink, options: ExportOptions): Promise<void> {
+  await new Export(root, sink, options).run()
+}
+
+interface LeafInFlight {
+  places: Place[]
+  bytes: number
+}
+
+class Export {
+  readonly #sink: ContentSink
+  readonly #options: ExportOptions
+  readonly #walk: Walk
+  readonly #leaves = new Map<BlockKey, LeafInFlight>()
+  readonly #repeated = new Map<BlockKey, Uint8Array>()
+  /** Content in place per file that is not whole yet, and the opening of the file. */
+  readonly #open = new Map<WalkFile, { opened: Promise<void>; bytes: number }>()
+  #inFlightBytes = 0
+  #tasks = 0
+  #bytes = 0
+  /** Leaves in flight that no further place may wait for. */
+  #crowdedLeaves = 0
+  #totalKnown = false
+  #error: { reason: unknown } | undefined
+  #wake: (() => void) | undefined
+
+  constructor(root: CID, sink: ContentSink, options: ExportOptions) {
+    this.#sink = sink
+    this.#options = options
+    this.#walk = new Walk(root, options.checkName)
+  }
+
+  async run(): Promise<void> {
+    const { signal } = this.#options
+    const onAbort = () => this.#fail(signal?.reason)
+    signal?.throwIfAborted()
+    signal?.addEventListener('abort', onAbort, { once: true })
+    try {
+      for (;;) {
+        this.#issue()
+        if (this.#error !== undefined || (this.#walk.done && this.#tasks === 0)) break
+        await new Promise<void>((resolve) => {
+          this.#wake = resolve
+        })
+      }
+      // Whatever was begun is let finish, so that nothing writes after the sink is closed.
+      while (this.#tasks > 0) {
+        await new Promise<void>((resolve) => {
+          this.#wake = resolve
+        })
+      }
+    } finally {
+      signal?.removeEventListener('abort', onAbort)
+    }
+    if (this.#error !== undefined) throw this.#error.reason
+  }
+
+  /** Sends out all that the window allows now. */
+  #issue(): void {
+    while (this.#error === undefined) {
+      const step = this.#walk.nextNode(this.#tasks === 0) ?? this.#nextLeaf()
+      if (step === undefined) return
+      if (isLeafStep(step)) this.#addLeaf(step)
+      else this.#run(this.#resolveNode(step))
+    }
+  }
+
+  #nextLeaf(): LeafStep | NodeStep | undefined {
+    if (this.#inFlightBytes >= WINDOW_BYTES || this.#tasks >= WINDOW_LEAVES || this.#crowdedLeaves > 0) return undefined
+    return this.#walk.nextLeaf(this.#sink.windowEnd())
+  }
+
+  async #resolveNode(step: NodeStep): Promise<void> {
+    const { cid, contentBytes } = step
+    // A node in a leaf's place weighs as much as the leaf that it may be.
+    const weight = contentBytes !== undefined && contentBytes <= MAX_BLOCK_BYTES ? contentBytes : 0
+    this.#inFlightBytes += weight
+    try {
+      const block = await this.#options.nodes.fetch(cid, weight > 0 ? { expectedBytes: weight } : {})
+      const node = decodeNode(cid, block)
+      if (node.kind !== 'leaf') await this.#options.onNode(cid, block)
+      const found = this.#walk.resolve(step, node, block.byteLength)
+      if (!this.#totalKnown && this.#walk.totalBytes !== null) {
+        this.#totalKnown = true
+        await this.#sink.expectBytes(this.#walk.totalBytes)
+      }
+      for (const item of found) await this.#take(item)
+    } finally {
+      this.#inFlightBytes -= weight
+    }
+    this.#report()
+  }
+
+  async #take(found: Found): Promise<void> {
+    switch (found.type) {
+      case 'folder':
+        return await this.#sink.makeFolder(found.path)
+      case 'link':
+        return await this.#sink.makeLink(found.path, found.target)
+      case 'refused':
+        return this.#sink.refuse(found.path, found.reason)
+      case 'file':
+        await this.#stateOf(found.file).opened
+        if (found.file.bytes === 0) await this.#finishFile(found.file)
+        return
+      case 'content':
+        if (found.content.byteLength > 0) await this.#write(found.place, found.content, undefined)
+    }
+  }
+
+  #addLeaf(step: LeafStep): void {
+    const key = blockKey(step.cid)
+    const { file, offset } = step
+    const known = this.#leaves.get(key)
+    if (known !== undefined && step.bytes !== undefined) {
+      known.places.push({ file, offset })
+      if (known.places.length === MAX_PLACES_PER_LEAF) this.#crowdedLeaves++
+      return
+    }
+    this.#run(this.#fetchLeaf(step, key))
+  }
+
+  async #fetchLeaf(step: LeafStep, key: BlockKey): Promise<void> {
+    const leaf: LeafInFlight = { places: [{ file: step.file, offset: step.offset }], bytes: step.expectedBytes }
+    this.#leaves.set(key, leaf)
+    this.#inFlightBytes += leaf.bytes
+    try {
+      let content = this.#repeated.get(key)
+      for (let index = 0; index < leaf.places.length; index++) {
+        const place = leaf.places[index]!
+        await this.#stateOf(place.file).opened
+        const placedBytes = await this.#sink.placedBytes(step.cid, place)
+        if (placedBytes !== undefined) {
+          place.file.bytes ??= placedBytes
+          await this.#placed(place.file, placedBytes)
+          continue
+        }
+        content ??= await this.#options.leaves.fetch(step.cid, { expectedBytes: step.expectedBytes })
+        this.#checkSize(step, content)
+        place.file.bytes ??= content.byteLength
+        await this.#write(place, content, step.cid)
+      }
+      if (leaf.places.length > 1 && content !== undefined) this.#keepRepeated(key, content)
+    } finally {
+      if (this.#leaves.get(key) === leaf) this.#leaves.delete(key)
+      if (leaf.places.length >= MAX_PLACES_PER_LEAF) this.#crowdedLeaves--
+      this.#inFlightBytes -= leaf.bytes
+    }
+  }
+
+  #checkSize(step: LeafStep, content: Uint8Array): void {
+    if (step.bytes === undefined || content.byteLength === step.bytes) return
+    const sizes = `${content.byteLength} bytes where its parent says ${step.bytes}`
+    throw new P2PError('bad-data', `Block ${step.cid} holds ${sizes}`)
+  }
+
+  async #write(place: Place, content: Uint8Array, cid: CID | undefined): Promise<void> {
+    await this.#stateOf(place.file).opened
+    if (content.byteLength > 0) await this.#sink.write(place, content, cid)
+    await this.#placed(place.file, content.byteLength)
+  }
+
+  async #placed(file: WalkFile, bytes: number): Promise<void> {
+    const state = this.#stateOf(file)
+    state.bytes += bytes
+    this.#bytes += bytes
+    if (state.bytes === file.bytes) await this.#finishFile(file)
+    this.#report()
+  }
+
+  async #finishFile(file: WalkFile): Promise<void> {
+    this.#open.delete(file)
+    await this.#sink.closeFile(file)
+  }
+
+  #stateOf(file: WalkFile): { opened: Promise<void>; bytes: number } {
+    let state = this.#open.get(file)
+    if (state === undefined) {
+      state = { opened: this.#sink.openFile(file), bytes: 0 }
+      // Whoever awaits it sees the failure; until then it must not count as unhandled.
+      state.opened.catch(() => {})
+      this.#open.set(file, state)
+    }
+    return state
+  }
+
+  #keepRepeated(key: BlockKey, content: Uint8Array): void {
+    this.#repeated.delete(key)
+    this.#repeated.set(key, content)
+    if (this.#repeated.size > REPEATED_LEAVES) this.#repeated.delete(this.#repeated.keys().next().value!)
+  }
+
+  #report(): void {
+    this.#options.onProgress({ bytes: this.#bytes, totalBytes: this.#walk.totalBytes })
+  }
+
+  #run(task: Promise<void>): void {
+    this.#tasks++
+    task
+      .catch((error) => this.#fail(error))
+      .finally(() => {
+        this.#tasks--
+        this.#wake?.()
+      })
+  }
+
+  #fail(reason: unknown): void {
+    if (this.#error === undefined) {
+      this.#error = { reason }
+      this.#options.onFailure()
+    }
+    this.#wake?.()
+  }
+}

@@ -1,0 +1,72 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { P2PError } from '../../src/common/errors.ts'
+import { MiB } from '../../src/common/units.ts'
+import { importFile } from '../../src/unixfs/importer.ts'
+import { randomBytes, randomChunks } from '../support/bytes.ts'
+import { exportWithLibrary } from '../support/library-exporter.ts'
+import { MemoryBlockStore } from '../support/memory-blockstore.ts'
+import { vectors } from '../support/vectors.ts'
+
+const nowhere = { put: async () => {} }
+
+async function* stream(pieces: Iterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  yield* pieces
+}
+
+for (const file of vectors.files) {
+  const name = 'text' in file ? JSON.stringify(file.text) : `${file.bytes} bytes of ${file.seed}`
+  test(`${name} gets the CID of Kubo`, async () => {
+    const content = 'text' in file ? [Buffer.from(file.text)] : randomChunks(file.seed, file.bytes)
+    const { cid } = await importFile(stream(content), nowhere)
+    assert.equal(cid.toString(), file.cid)
+  })
+}
+
+test('how a stream is cut into pieces makes no difference, and it reads back whole', async () => {
+  const content = randomBytes('importer', 3 * MiB + 17)
+  const store = new MemoryBlockStore()
+  const whole = await importFile(stream([content]), store)
+  for (const pieceBytes of [65_536, MiB, MiB + 1]) {
+    const pieces = []
+    for (let at = 0; at < content.length; at += pieceBytes) pieces.push(content.subarray(at, at + pieceBytes))
+    assert.deepEqual(await importFile(stream(pieces), store), whole)
+  }
+  assert.deepEqual(await exportWithLibrary(whole.cid, store), new Map([['', content]]))
+  const stored = [...store.blocks.values()].reduce((sum, block) => sum + block.length, 0)
+  assert.equal(whole.tsize, stored)
+})
+
+test('no content at all is an empty file', async () => {
+  const { cid, tsize } = await importFile(stream([]), nowhere)
+  assert.equal(cid.toString(), vectors.files[0]?.cid)
+  assert.equal(tsize, 0)
+})
+
+test('a store that fails ends the import with its error, and the content is closed', async () => {
+  const failure = new P2PError('disk-full', 'full')
+  let closed = false
+  const content = async function* () {
+    try {
+      for (;;) yield Buffer.alloc(MiB)
+    } finally {
+      closed = true
+    }
+  }
+  const full = {
+    put: async () => {
+      throw failure
+    },
+  }
+  await assert.rejects(importFile(content(), full), failure)
+  assert.ok(closed)
+})
+
+test('content that fails ends the import with its error', async () => {
+  const failure = new P2PError('io', 'unreadable')
+  const content = async function* () {
+    yield Buffer.alloc(MiB)
+    throw failure
+  }
+  await assert.rejects(importFile(content(), nowhere), failure)
+})
