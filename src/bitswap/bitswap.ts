@@ -1,0 +1,152 @@
+/**
+ * Bitswap 1.2.0 as a libp2p service: `services: { bitswap: bitswap({ blockstore }) }`. Joins the network, the server
+ * that answers peers and the sessions that ask them; hashes every block that comes in, once, before anyone sees it.
+ * @see https://specs.ipfs.tech/bitswap-protocol/
+ */
+
+import { create as createDigest } from 'multiformats/hashes/digest'
+import type { BlockStore } from '../blockstore/blockstore.ts'
+import type { AbortOptions } from '../common/abort.ts'
+import { type Clock, systemClock } from '../common/clock.ts'
+import { digestOf } from '../dag/block.ts'
+import { type BlockKey, blockKey, keyOfMultihash } from '../dag/cid.ts'
+import type { Exchange, PeerPath, Session, SessionOptions, Source } from '../exchange/exchange.ts'
+import { MessageQueue } from './client/message-queue.ts'
+import { BitswapSession, type SessionHost } from './client/session.ts'
+import type { Message, PayloadBlock } from './message.ts'
+import { BitswapNetwork, type NetworkComponents, type NetworkListener } from './network.ts'
+import { Server } from './server/server.ts'
+
+export interface BitswapInit {
+  /** Blocks that are given to others. */
+  blockstore: Pick<BlockStore, 'get' | 'size'>
+  /** How a connection is named to the user, from the address in use. */
+  pathOf: (multiaddr: string) => PeerPath
+  /** Connects to a peer or throws why not; libp2p's own dialler if left out. */
+  connect?: ((source: Source, options: AbortOptions) => Promise<void>) | undefined
+  clock?: Clock | undefined
+  /** Told of blocks that should be here and cannot be read. */
+  onError?: ((message: string) => void) | undefined
+}
+
+/** Returns the factory that libp2p calls with its components. */
+export function bitswap(init: BitswapInit): (components: NetworkComponents) => Bitswap {
+  return (components) => new Bitswap(components, init)
+}
+
+export class Bitswap implements Exchange, NetworkListener, SessionHost {
+  readonly clock: Clock
+  readonly #init: BitswapInit
+  readonly #network: BitswapNetwork
+  readonly #server: Server
+  readonly #sessions = new Set<BitswapSession>()
+  readonly #queues = new Map<string, MessageQueue>()
+
+  constructor(components: NetworkComponents, init: BitswapInit) {
+    this.#init = init
+    this.clock = init.clock ?? systemClock
+    this.#network = new BitswapNetwork(components, this)
+    this.#server = new Server({
+      blockstore: init.blockstore,
+      send: (peerId, pieces) => this.#network.sendReply(peerId, pieces),
+      onError: (message) => init.onError?.(message),
+    })
+  }
+
+  async start(): Promise<void> {
+    await this.#network.start()
+  }
+
+  async stop(): Promise<void> {
+    this.#server.stop()
+    await Promise.all([...this.#sessions].map((session) => session.close()))
+    await this.#network.stop()
+  }
+
+  openSession(options: SessionOptions = {}): Session {
+    const session = new BitswapSession(this, options)
+    this.#sessions.add(session)
+    return session
+  }
+
+  /** Gives a block that has just been stored to the peers that wait for it. */
+  blockArrived(key: BlockKey, size: number): void {
+    this.#server.blockArrived(key, size)
+  }
+
+  onMessage(peerId: string, message: Message): void {
+    this.#server.receive(peerId, message)
+    if (this.#sessions.size === 0) return
+    for (const block of message.blocks) this.#receiveBlock(peerId, block)
+    for (const { cid, have } of message.presences) {
+      for (const session of this.#sessions) session.onPresence(peerId, blockKey(cid), have)
+    }
+  }
+
+  onBytes(peerId: string, count: number): void {
+    for (const session of this.#sessions) session.onBytes(peerId, count)
+  }
+
+  onPeerConnected(peerId: string): void {
+    for (const session of this.#sessions) session.onPeerConnected(peerId)
+  }
+
+  onPeerDisconnected(peerId: string): void {
+    this.#queues.delete(peerId)
+    this.#server.forget(peerId)
+    for (const session of this.#sessions) session.onPeerDisconnected(peerId)
+  }
+
+  onWantsLost(peerId: string): void {
+    for (const session of this.#sessions) session.onWantsLost(peerId)
+  }
+
+  async connect(source: Source, signal: AbortSignal): Promise<void> {
+    if (this.#init.connect === undefined) await this.#network.dial(source, { signal })
+    else await this.#init.connect(source, { signal })
+    this.#network.adopt(source.peerId)
+  }
+
+  connectedPeers(): string[] {
+    return this.#network.connectedPeers()
+  }
+
+  describe(peerId: string): { multiaddr: string; rttMs: number | undefined } | undefined {
+    return this.#network.describe(peerId)
+  }
+
+  pathOf(multiaddr: string): PeerPath {
+    return this.#init.pathOf(multiaddr)
+  }
+
+  queueTo(peerId: string): MessageQueue {
+    let queue = this.#queues.get(peerId)
+    if (queue === undefined) {
+      queue = new MessageQueue((message) => this.#network.sendWants(peerId, message))
+      this.#queues.set(peerId, queue)
+    }
+    return queue
+  }
+
+  wantedElsewhere(session: BitswapSession, key: BlockKey): boolean {
+    for (const other of this.#sessions) if (other !== session && other.wants(key)) return true
+    return false
+  }
+
+  closed(session: BitswapSession): void {
+    this.#sessions.delete(session)
+  }
+
+  #receiveBlock(peerId: string, { hashCode, bytes }: PayloadBlock): void {
+    const digest = digestOf(hashCode, bytes)
+    let known = false
+    if (digest !== undefined) {
+      const key = keyOfMultihash(createDigest(hashCode, digest).bytes)
+      for (const session of this.#sessions) {
+        if (session.onBlock(peerId, key, bytes) !== 'unsolicited') known = true
+      }
+    }
+    if (known) return
+    for (const session of this.#sessions) session.onUnsolicited(peerId)
+  }
+}

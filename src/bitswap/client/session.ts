@@ -1,0 +1,354 @@
+/**
+ * One download: drives the plan (`session-plan.ts`) with what peers send and with the clock, dials sources and dials
+ * them again when they are lost, and keeps the count of what came from whom. `bitswap.ts` owns it and hands it every
+ * verified block.
+ */
+
+import type { CID } from 'multiformats/cid'
+import { sleep } from '../../common/abort.ts'
+import type { Clock } from '../../common/clock.ts'
+import { messageOf, P2PError } from '../../common/errors.ts'
+import { SECOND_MS } from '../../common/units.ts'
+import { assertAllowedCid, digestOf, type FetchOptions } from '../../dag/block.ts'
+import { type BlockKey, blockKey, isIdentity } from '../../dag/cid.ts'
+import type {
+  PeerPath,
+  Session,
+  SessionOptions,
+  SessionPeerStats,
+  SessionStats,
+  Source,
+} from '../../exchange/exchange.ts'
+import { WANT_HAVE } from '../message.ts'
+import type { MessageQueue } from './message-queue.ts'
+import { type Arrival, type PlanAction, SessionPlan } from './session-plan.ts'
+
+/** How often stalls are looked for. */
+const TICK_MS = 250
+const REDIAL_FIRST_MS = SECOND_MS
+const REDIAL_MAX_MS = 15 * SECOND_MS
+/** Connected peers that are asked whether they have the root, at most. */
+const MAX_PROBED_PEERS = 64
+const MAX_SOURCES = 256
+
+/** What a session needs of the bitswap node that owns it. */
+export interface SessionHost {
+  readonly clock: Clock
+  connect(source: Source, signal: AbortSignal): Promise<void>
+  connectedPeers(): string[]
+  describe(peerId: string): { multiaddr: string; rttMs: number | undefined } | undefined
+  pathOf(multiaddr: string): PeerPath
+  queueTo(peerId: string): MessageQueue
+  /** Whether another session wants this block, so that it must not be cancelled. */
+  wantedElsewhere(session: BitswapSession, key: BlockKey): boolean
+  closed(session: BitswapSession): void
+}
+
+interface Waiting {
+  cid: CID
+  promise: Promise<Uint8Array>
+  resolve: (bytes: Uint8Array) => void
+  reject: (reason: unknown) => void
+}
+
+interface PeerRecord {
+  source: Source
+  bytes: number
+  blocks: number
+  multiaddr: string
+  dialling: boolean
+  banned: boolean
+}
+
+export class BitswapSession implements Session {
+  readonly #host: SessionHost
+  readonly #options: SessionOptions
+  readonly #plan = new SessionPlan()
+  readonly #waiting = new Map<BlockKey, Waiting>()
+  readonly #peers = new Map<string, PeerRecord>()
+  readonly #probed = new Set<string>()
+  readonly #abort = new AbortController()
+  #bytes = 0
+  #blocks = 0
+  #receivedBytes = 0
+  #duplicateBytes = 0
+  #ticker: NodeJS.Timeout | undefined
+  #stepScheduled = false
+
+  constructor(host: SessionHost, options: SessionOptions) {
+    this.#host = host
+    this.#options = options
+    options.signal?.addEventListener('abort', this.#onOuterAbort, { once: true })
+  }
+
+  get livePeers(): number {
+    return this.#plan.peerCount
+  }
+
+  /** Asks peers for a block. One that several callers want is asked for once. The session's signal cancels, not a call's. */
+  async fetch(cid: CID, { expectedBytes }: FetchOptions = {}): Promise<Uint8Array> {
+    this.#abort.signal.throwIfAborted()
+    assertAllowedCid(cid)
+    if (isIdentity(cid)) return digestOf(cid.multihash.code, cid.multihash.digest)!
+    const key = blockKey(cid)
+    const known = this.#waiting.get(key)
+    if (known !== undefined) return await known.promise
+    let settle!: Pick<Waiting, 'resolve' | 'reject'>
+    const promise = new Promise<Uint8Array>((resolve, reject) => {
+      settle = { resolve, reject }
+    })
+    this.#waiting.set(key, { cid, promise, ...settle })
+    this.#plan.want(cid, expectedBytes)
+    if (this.#waiting.size === 1) this.#probeConnected()
+    this.#step()
+    return await promise
+  }
+
+  addSource(source: Source): void {
+    const known = this.#peers.get(source.peerId)
+    if (known !== undefined) {
+      const fresh = source.multiaddrs.filter((address) => !known.source.multiaddrs.includes(address))
+      known.source.multiaddrs.push(...fresh)
+    } else if (this.#peers.size < MAX_SOURCES) {
+      void this.#keepConnected(this.#record({ peerId: source.peerId, multiaddrs: [...source.multiaddrs] }))
+    }
+  }
+
+  stats(): SessionStats {
+    const peers: SessionPeerStats[] = []
+    for (const [peerId, record] of this.#peers) {
+      const connected = this.#plan.hasPeer(peerId)
+      const link = this.#host.describe(peerId)
+      if (link !== undefined) record.multiaddr = link.multiaddr
+      peers.push({
+        peerId,
+        multiaddr: record.multiaddr,
+        path: this.#host.pathOf(record.multiaddr),
+        connected,
+        bytes: record.bytes,
+        blocks: record.blocks,
+        bytesPerSecond: connected ? this.#plan.rateOf(peerId) : 0,
+        inFlightBytes: this.#plan.outstandingBytesOf(peerId),
+        rttMs: link?.rttMs,
+      })
+    }
+    return {
+      bytes: this.#bytes,
+      blocks: this.#blocks,
+      receivedBytes: this.#receivedBytes,
+      duplicateBytes: this.#duplicateBytes,
+      peers,
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#end(new P2PError('aborted', 'The download session was closed'))
+  }
+
+  /** True while the block is wanted. */
+  wants(key: BlockKey): boolean {
+    return this.#waiting.has(key)
+  }
+
+  /** Bytes read from a peer's streams. */
+  onBytes(peerId: string, count: number): void {
+    if (!this.#peers.has(peerId)) return
+    this.#receivedBytes += count
+    this.#plan.heard(peerId, this.#now())
+  }
+
+  /** A block that hashes to `key` has come from the peer. */
+  onBlock(peerId: string, key: BlockKey, bytes: Uint8Array): Arrival {
+    const arrival = this.#plan.received(peerId, key, bytes.byteLength, this.#now())
+    if (arrival === 'wanted') {
+      const record = this.#peers.get(peerId) ?? this.#record({ peerId, multiaddrs: [] })
+      record.bytes += bytes.byteLength
+      record.blocks++
+      this.#bytes += bytes.byteLength
+      this.#blocks++
+      const waiting = this.#waiting.get(key)
+      this.#waiting.delete(key)
+      waiting?.resolve(bytes)
+    } else if (arrival === 'duplicate') {
+      this.#duplicateBytes += bytes.byteLength
+    }
+    this.#step()
+    return arrival
+  }
+
+  /** The peer has sent bytes that nobody asked it for: wrong ones, since wrong bytes have another hash. */
+  onUnsolicited(peerId: string): void {
+    const record = this.#peers.get(peerId)
+    if (record === undefined || record.banned || !this.#plan.hasPeer(peerId)) return
+    record.banned = true
+    this.#plan.removePeer(peerId)
+    const reason = 'it sent a block that does not match what it was asked for'
+    this.#options.onEvent?.({ type: 'peer-banned', peerId, reason })
+    this.#step()
+  }
+
+  /** The peer says whether it has a block. */
+  onPresence(peerId: string, key: BlockKey, have: boolean): void {
+    if (!have) {
+      this.#plan.dontHave(peerId, key, this.#now())
+    } else if (this.#plan.hasPeer(peerId)) {
+      this.#plan.have(peerId, key)
+    } else if (this.#waiting.has(key) && this.#peers.get(peerId)?.banned !== true) {
+      this.#join(this.#peers.get(peerId) ?? this.#record({ peerId, multiaddrs: [] }))
+    }
+    this.#step()
+  }
+
+  /** A peer that speaks bitswap has connected, on its own or because it was dialled. */
+  onPeerConnected(peerId: string): void {
+    const record = this.#peers.get(peerId)
+    if (record === undefined) this.#probe(peerId)
+    else if (!record.banned) this.#join(record)
+  }
+
+  onPeerDisconnected(peerId: string): void {
+    this.#probed.delete(peerId)
+    const record = this.#peers.get(peerId)
+    if (record === undefined || !this.#plan.hasPeer(peerId)) return
+    this.#plan.removePeer(peerId)
+    this.#options.onEvent?.({ type: 'peer-gone', peerId })
+    this.#step()
+    void this.#keepConnected(record)
+  }
+
+  /** What the peer was asked for may not have reached it. */
+  onWantsLost(peerId: string): void {
+    if (!this.#plan.hasPeer(peerId)) return
+    this.#plan.askAgain(peerId)
+    this.#step()
+  }
+
+  readonly #onOuterAbort = () => this.#end(this.#options.signal?.reason)
+
+  #now(): number {
+    return this.#host.clock.monotonicMs()
+  }
+
+  #record(source: Source): PeerRecord {
+    const record: PeerRecord = {
+      source,
+      bytes: 0,
+      blocks: 0,
+      multiaddr: source.multiaddrs[0] ?? `/p2p/${source.peerId}`,
+      dialling: false,
+      banned: false,
+    }
+    this.#peers.set(source.peerId, record)
+    return record
+  }
+
+  #join(record: PeerRecord): void {
+    const { peerId } = record.source
+    if (this.#plan.hasPeer(peerId) || this.#abort.signal.aborted) return
+    const link = this.#host.describe(peerId)
+    if (link === undefined) return
+    record.multiaddr = link.multiaddr
+    this.#plan.addPeer(peerId, this.#now())
+    this.#options.onEvent?.({ type: 'peer-connected', peerId, multiaddr: link.multiaddr })
+    this.#step()
+  }
+
+  /** Dials a source, ever less often, until it is connected or the session ends. */
+  async #keepConnected(record: PeerRecord): Promise<void> {
+    if (record.dialling || record.banned) return
+    record.dialling = true
+    const { signal } = this.#abort
+    let waitMs = REDIAL_FIRST_MS
+    try {
+      while (!record.banned && !signal.aborted && !this.#plan.hasPeer(record.source.peerId)) {
+        if (await this.#dial(record)) break
+        await sleep(waitMs * (0.5 + Math.random()), { signal })
+        waitMs = Math.min(REDIAL_MAX_MS, waitMs * 2)
+      }
+    } catch {
+      // The session has ended.
+    } finally {
+      record.dialling = false
+    }
+  }
+
+  async #dial(record: PeerRecord): Promise<boolean> {
+    try {
+      await this.#host.connect(record.source, this.#abort.signal)
+    } catch (error) {
+      const { peerId, multiaddrs } = record.source
+      if (!this.#abort.signal.aborted) {
+        this.#options.onEvent?.({ type: 'peer-unreachable', peerId, multiaddrs, reason: messageOf(error) })
+      }
+      return false
+    }
+    this.#join(record)
+    return this.#plan.hasPeer(record.source.peerId)
+  }
+
+  #probeConnected(): void {
+    for (const peerId of this.#host.connectedPeers()) this.#probe(peerId)
+  }
+
+  /** Asks a peer that nobody named whether it has something that is wanted now. */
+  #probe(peerId: string): void {
+    if (this.#peers.has(peerId) || this.#probed.has(peerId) || this.#probed.size >= MAX_PROBED_PEERS) return
+    const first = this.#waiting.values().next().value
+    if (first === undefined) return
+    this.#probed.add(peerId)
+    this.#host.queueTo(peerId).want(first.cid, WANT_HAVE)
+  }
+
+  /** Lets the plan decide once for all that happens in this turn of the event loop. */
+  #step(): void {
+    if (this.#stepScheduled) return
+    this.#stepScheduled = true
+    queueMicrotask(() => {
+      this.#stepScheduled = false
+      this.#act()
+    })
+  }
+
+  #act(): void {
+    if (this.#abort.signal.aborted) return
+    const now = this.#now()
+    for (const action of this.#plan.next(now)) this.#send(action)
+    for (const cid of this.#plan.lostWants(now)) this.#options.onEvent?.({ type: 'nobody-has', cid: cid.toString() })
+    if (this.#plan.wantCount === 0) this.#stopTicking()
+    else this.#ticker ??= setInterval(() => this.#tick(), TICK_MS)
+  }
+
+  #tick(): void {
+    for (const peerId of this.#peers.keys()) {
+      const rttMs = this.#plan.hasPeer(peerId) ? this.#host.describe(peerId)?.rttMs : undefined
+      if (rttMs !== undefined) this.#plan.setRtt(peerId, rttMs)
+    }
+    this.#act()
+  }
+
+  #send({ type, peerId, cid }: PlanAction): void {
+    const queue = this.#host.queueTo(peerId)
+    if (type === 'want') queue.want(cid)
+    else if (!this.#host.wantedElsewhere(this, blockKey(cid))) queue.cancel(cid)
+  }
+
+  #stopTicking(): void {
+    clearInterval(this.#ticker)
+    this.#ticker = undefined
+  }
+
+  #end(reason: unknown): void {
+    if (this.#abort.signal.aborted) return
+    for (const key of this.#waiting.keys()) this.#plan.unwant(key)
+    for (const action of this.#plan.next(this.#now())) this.#send(action)
+    this.#abort.abort(reason)
+    this.#stopTicking()
+    this.#options.signal?.removeEventListener('abort', this.#onOuterAbort)
+    for (const { promise, reject } of this.#waiting.values()) {
+      promise.catch(() => {})
+      reject(reason)
+    }
+    this.#waiting.clear()
+    this.#host.closed(this)
+  }
+}

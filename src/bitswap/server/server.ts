@@ -1,0 +1,126 @@
+/**
+ * Answers wants: drives the engine with the blockstore and the network. Every block is hashed as it is read; one that
+ * cannot be read is not reported as missing.
+ */
+
+import type { BlockStore } from '../../blockstore/blockstore.ts'
+import { messageOf } from '../../common/errors.ts'
+import { whyRefused } from '../../dag/block.ts'
+import { type BlockKey, isIdentity } from '../../dag/cid.ts'
+import { encodeReply, type Message, type Presence } from '../message.ts'
+import { Engine, type Lookup, type Serving } from './engine.ts'
+
+/** Messages that are read and sent at the same time, over all peers. */
+const WORKERS = 16
+/** Wants looked up in the store at the same time, per message. */
+const LOOKUPS = 32
+
+export interface ServerOptions {
+  blockstore: Pick<BlockStore, 'get' | 'size'>
+  send: (peerId: string, pieces: Uint8Array[]) => Promise<void>
+  /** Told of blocks that should be here and cannot be read. */
+  onError: (message: string) => void
+}
+
+export class Server {
+  readonly #options: ServerOptions
+  readonly #engine = new Engine()
+  #workers = 0
+  #stopped = false
+
+  constructor(options: ServerOptions) {
+    this.#options = options
+  }
+
+  receive(peerId: string, message: Message): void {
+    if (message.wants.length === 0 && !message.full) return
+    const wants = message.wants.filter(({ cid }) => !isIdentity(cid))
+    const lookup = this.#engine.receive(peerId, wants, message.full)
+    if (lookup.wants.length > 0) void this.#lookUp(lookup)
+  }
+
+  /** A block has come into the store: peers that wait for it get it. */
+  blockArrived(key: BlockKey, size: number): void {
+    this.#engine.blockArrived(key, size)
+    this.#work()
+  }
+
+  /** What a peer was sent since it connected. */
+  sentTo(peerId: string): { bytes: number; blocks: number } {
+    const ledger = this.#engine.ledgerOf(peerId)
+    return { bytes: ledger?.sentBytes ?? 0, blocks: ledger?.sentBlocks ?? 0 }
+  }
+
+  forget(peerId: string): void {
+    this.#engine.forget(peerId)
+  }
+
+  stop(): void {
+    this.#stopped = true
+  }
+
+  async #lookUp({ peerId, wants }: Lookup): Promise<void> {
+    const presences: Presence[] = []
+    let next = 0
+    const lane = async () => {
+      while (next < wants.length) {
+        const want = wants[next++]!
+        try {
+          const size = whyRefused(want.cid) === undefined ? await this.#options.blockstore.size(want.cid) : undefined
+          const presence = this.#engine.found(peerId, want, size ?? null)
+          if (presence !== undefined) presences.push(presence)
+        } catch (error) {
+          this.#options.onError(`Cannot look up ${want.cid}: ${messageOf(error)}`)
+        }
+      }
+    }
+    await Promise.all(Array.from({ length: Math.min(LOOKUPS, wants.length) }, lane))
+    if (presences.length > 0) await this.#send(peerId, encodeReply({ blocks: [], presences, pendingBytes: 0 }))
+    this.#work()
+  }
+
+  #work(): void {
+    while (!this.#stopped && this.#workers < WORKERS) {
+      const serving = this.#engine.next()
+      if (serving === undefined) return
+      this.#workers++
+      void this.#serve(serving).finally(() => {
+        this.#workers--
+        this.#work()
+      })
+    }
+  }
+
+  async #serve(serving: Serving): Promise<void> {
+    const { peerId, wants } = serving
+    const blocks: { cid: (typeof wants)[number]['cid']; bytes: Uint8Array }[] = []
+    const presences: Presence[] = []
+    await Promise.all(
+      wants.map(async (want) => {
+        try {
+          const bytes = await this.#options.blockstore.get(want.cid)
+          if (bytes !== undefined) blocks.push({ cid: want.cid, bytes })
+          else if (want.sendDontHave) presences.push({ cid: want.cid, have: false })
+        } catch (error) {
+          this.#options.onError(`Cannot read ${want.cid}: ${messageOf(error)}`)
+        }
+      }),
+    )
+    const pendingBytes = this.#engine.ledgerOf(peerId)?.readyBytes() ?? 0
+    const sent =
+      blocks.length + presences.length > 0 &&
+      (await this.#send(peerId, encodeReply({ blocks, presences, pendingBytes })))
+    const sentBytes = blocks.reduce((sum, { bytes }) => sum + bytes.byteLength, 0)
+    this.#engine.finished(serving, sent ? sentBytes : 0, sent ? blocks.length : 0)
+  }
+
+  /** False if the peer could not be sent to; it asks again if it still wants something. */
+  async #send(peerId: string, pieces: Uint8Array[]): Promise<boolean> {
+    try {
+      await this.#options.send(peerId, pieces)
+      return true
+    } catch {
+      return false
+    }
+  }
+}
