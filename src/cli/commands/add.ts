@@ -1,0 +1,82 @@
+/** `p2p add`: paths or stdin -> CIDs on stdout. */
+
+import { resolve } from 'node:path'
+import { P2PError } from '../../common/errors.ts'
+import { formatBytes } from '../../common/units.ts'
+import type { AddedRoot, AddResult, AddSource } from '../../node/api.ts'
+import { type Context, withNode } from '../context.ts'
+import type { Outcome } from '../outcome.ts'
+
+export interface AddFlags {
+  hidden?: boolean
+  pin: boolean
+  timeout?: number
+}
+
+const STDIN = '-'
+
+/** @throws P2PError as `Api.add` does; `usage` if stdin is named twice */
+export async function add(context: Context, paths: string[], flags: AddFlags): Promise<Outcome> {
+  const { output, signal } = context
+  if (paths.filter((path) => path === STDIN).length > 1) {
+    throw new P2PError('usage', 'stdin can be read once only', { hint: 'Give "-" a single time.' })
+  }
+  if (paths.includes(STDIN) && context.stdin.isTTY === true) output.say('Reading from the terminal; Ctrl-D ends it.')
+  const givenPaths = new Map(paths.map((path) => [absolute(context, path), path]))
+  const asGiven = <T extends { path: string }>(entry: T): T => ({
+    ...entry,
+    path: givenPaths.get(entry.path) ?? entry.path,
+  })
+
+  const result = await withNode(context, { command: 'p2p add', holdTimeoutMs: flags.timeout }, (node) =>
+    node.add(
+      paths.map((path) => sourceOf(context, path)),
+      {
+        hidden: flags.hidden,
+        pin: flags.pin,
+        signal,
+        onProgress: output.onProgress,
+        onRoot: (root: AddedRoot) => {
+          output.resultLine(root.cid)
+          output.event('root', { ...asGiven(root) })
+        },
+      },
+    ),
+  )
+
+  const roots = result.roots.map(asGiven)
+  const failures = result.failures.map(asGiven)
+  return {
+    result: { roots, failures, skippedHidden: result.skippedHidden, reachable: result.reachable },
+    summary: summaryOf(result),
+    problems: failures.map(({ path, message }) => `${path} is not added: ${message}`),
+    failure:
+      failures.length === 0
+        ? undefined
+        : new P2PError('partial', `${failures.length} of ${paths.length} paths could not be added`, {
+            hint: 'The others are added; mend what is named above and add those paths again.',
+          }),
+  }
+}
+
+function absolute({ cwd }: Context, path: string): string {
+  return path === STDIN ? path : resolve(cwd, path)
+}
+
+function sourceOf(context: Context, path: string): AddSource {
+  if (path === STDIN) return { name: STDIN, content: context.stdin }
+  return { path: absolute(context, path) }
+}
+
+function summaryOf({ roots, skippedHidden, reachable }: AddResult): string[] {
+  const lines = []
+  if (skippedHidden > 0) {
+    lines.push(`Left out ${skippedHidden} hidden ${skippedHidden === 1 ? 'entry' : 'entries'}; --hidden takes them in.`)
+  }
+  if (roots.length > 0) {
+    const bytes = roots.reduce((sum, root) => sum + root.bytes, 0)
+    lines.push(`Added ${formatBytes(bytes)}.`)
+    if (!reachable) lines.push('Nobody can fetch it from here yet: run "p2p serve" to let others.')
+  }
+  return lines
+}

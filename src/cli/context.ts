@@ -1,0 +1,76 @@
+/**
+ * What a command gets: streams, environment, flags, the signal that ends it, and a way to open the node. Everything
+ * that costs start-up time is imported when a command asks for it.
+ */
+
+import { endsWithin } from '../common/ends-within.ts'
+import { messageOf } from '../common/errors.ts'
+import { SECOND_MS } from '../common/units.ts'
+import type { Api } from '../node/api.ts'
+import type { NodeOptions } from '../node/open.ts'
+import type { GlobalFlags } from './flags.ts'
+import type { Output } from './render.ts'
+import type { OutputStream } from './terminal-progress.ts'
+
+/** The process, as far as commands see it. */
+export interface Surroundings {
+  stdin: AsyncIterable<Uint8Array> & { isTTY?: boolean }
+  stdout: OutputStream
+  stderr: OutputStream
+  env: Readonly<Record<string, string | undefined>>
+  cwd: string
+  home: string
+  /** Aborts when the user ends the process, or stdout is gone. */
+  signal: AbortSignal
+}
+
+export interface Context extends Surroundings {
+  flags: GlobalFlags
+  output: Output
+}
+
+/** How long a command waits for a repo that another process holds, unless `--timeout` says otherwise. */
+const DEFAULT_HOLD_TIMEOUT_MS = 30 * SECOND_MS
+
+/** What is durable has been made so before; a node that cannot close must not keep the user waiting. */
+const CLOSE_TIMEOUT_MS = 8 * SECOND_MS
+
+export interface NodeNeeds {
+  /** The command as others read it who find the repo held: `p2p add`. */
+  command: string
+  holdTimeoutMs?: number | undefined
+}
+
+/** The options of a node that come from global flags and the environment. */
+export async function nodeOptionsFor(context: Context, needs: NodeNeeds): Promise<Omit<NodeOptions, 'role'>> {
+  const { flags, env, home, cwd, signal, output } = context
+  const { resolveLocation } = await import('../repo/location.ts')
+  return {
+    location: resolveLocation({ repo: flags.repo, env, home, cwd }),
+    command: needs.command,
+    holdTimeoutMs: needs.holdTimeoutMs ?? DEFAULT_HOLD_TIMEOUT_MS,
+    bootstrap: await bootstrapOf(context),
+    signal,
+    onProgress: output.onProgress,
+  }
+}
+
+/** Opens a node that listens nowhere, hands it to `use`, and closes it whatever happens. */
+export async function withNode<T>(context: Context, needs: NodeNeeds, use: (node: Api) => Promise<T>): Promise<T> {
+  const options = await nodeOptionsFor(context, needs)
+  const { openNode } = await import('../node/open.ts')
+  const node = await openNode({ ...options, role: 'client', listen: [] })
+  try {
+    return await use(node)
+  } finally {
+    await endsWithin(node.close(), CLOSE_TIMEOUT_MS).catch((error) => {
+      context.output.warn(`The repo did not close cleanly: ${messageOf(error)}`)
+    })
+  }
+}
+
+async function bootstrapOf({ flags, env }: Context): Promise<string[] | undefined> {
+  if (flags.bootstrap === undefined && env.P2P_BOOTSTRAP === undefined) return undefined
+  const { bootstrapPeers } = await import('./addresses.ts')
+  return bootstrapPeers(flags.bootstrap, env.P2P_BOOTSTRAP)
+}

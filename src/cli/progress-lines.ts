@@ -1,0 +1,113 @@
+/** Progress events -> lines of text, for terminals and logs alike. Pure: who draws them, and when, is elsewhere. */
+
+import type { AddProgress, GetPhase, GetProgress, PeerProgress } from '../common/progress.ts'
+import { formatBytes, formatDuration, SECOND_MS, shortPeerId } from '../common/units.ts'
+
+export type TransferProgress = AddProgress | GetProgress
+
+export interface ScreenSize {
+  columns: number
+  rows: number
+}
+
+/** Shows how far something is. Nothing is shown any more after `stop`. */
+export interface ProgressDisplay {
+  update(event: TransferProgress): void
+  /** Makes room for a line that is written in between. */
+  interrupt(write: () => void): void
+  stop(): void
+}
+
+const PHASE_TEXTS: Record<GetPhase, string> = {
+  connecting: 'Connecting',
+  'finding-providers': 'Finding providers',
+  metadata: 'Reading the structure',
+  downloading: 'Downloading',
+  finishing: 'Making it safe on disk',
+}
+
+const BAR_CELLS = 24
+const MIN_COLUMNS_FOR_BAR = 70
+
+/** What is going on, in two or three words. */
+export function phaseText(event: TransferProgress): string {
+  return event.type === 'progress' ? PHASE_TEXTS[event.phase] : 'Adding'
+}
+
+/** The part that is done, 0 to 1; undefined while the total is not known. */
+export function fractionDone({ bytes, totalBytes }: TransferProgress): number | undefined {
+  if (totalBytes === null) return undefined
+  return totalBytes === 0 ? 1 : Math.min(1, bytes / totalBytes)
+}
+
+/** One line that says it all, without a bar. */
+export function progressSentence(event: TransferProgress): string {
+  return [phaseText(event), ...facts(event)].join('  ')
+}
+
+/**
+ * What a terminal of this size shows: the total with its bar, then a line per peer, the fastest first. No line is as
+ * wide as the terminal, and there are fewer than it has rows.
+ */
+export function progressLines(event: TransferProgress, { columns, rows }: ScreenSize): string[] {
+  const fraction = fractionDone(event)
+  const bar = fraction !== undefined && columns >= MIN_COLUMNS_FOR_BAR ? [drawBar(fraction)] : []
+  const lines = [[phaseText(event), ...bar, ...facts(event)].join('  ')]
+  if (event.type === 'progress') lines.push(...peerLines(event.peers, Math.max(1, rows - 3)))
+  return lines.map((line) => fit(line, columns - 1))
+}
+
+function facts(event: TransferProgress): string[] {
+  const fraction = fractionDone(event)
+  const amount =
+    event.totalBytes === null
+      ? formatBytes(event.bytes)
+      : `${formatBytes(event.bytes)} of ${formatBytes(event.totalBytes)}`
+  const parts = fraction === undefined ? [] : [`${(Math.floor(fraction * 1000) / 10).toFixed(1)} %`]
+  if (event.bytes > 0 || event.totalBytes !== null) parts.push(amount)
+  if (event.type === 'add-progress') {
+    if (event.files > 1) parts.push(`${event.files} files`)
+    return parts
+  }
+  if (event.bytesPerSecond > 0) parts.push(`${formatBytes(event.bytesPerSecond)}/s`)
+  if (event.etaSeconds !== null) parts.push(`ETA ${formatDuration(event.etaSeconds * SECOND_MS)}`)
+  const connected = event.peers.filter((peer) => peer.connected).length
+  parts.push(`peers ${connected}`)
+  return parts
+}
+
+function drawBar(fraction: number): string {
+  const filled = Math.floor(fraction * BAR_CELLS)
+  const tip = filled < BAR_CELLS ? '>' : ''
+  return `[${'='.repeat(filled)}${tip}${' '.repeat(BAR_CELLS - filled - tip.length)}]`
+}
+
+function peerLines(peers: PeerProgress[], most: number): string[] {
+  const sorted = peers.toSorted(
+    (a, b) => Number(b.connected) - Number(a.connected) || b.bytesPerSecond - a.bytesPerSecond || b.bytes - a.bytes,
+  )
+  const shown = sorted.length > most ? sorted.slice(0, most - 1) : sorted
+  const lines = shown.map(peerLine)
+  if (shown.length < sorted.length) lines.push(`  and ${sorted.length - shown.length} more`)
+  return lines
+}
+
+function peerLine(peer: PeerProgress): string {
+  const rate = peer.connected ? `${formatBytes(peer.bytesPerSecond)}/s` : 'gone'
+  const parts = [
+    `  ${shortPeerId(peer.peerId)}`,
+    peer.path.padEnd(8),
+    rate.padStart(12),
+    formatBytes(peer.bytes).padStart(10),
+    `${peer.blocks} blocks`.padStart(12),
+  ]
+  if (peer.connected) {
+    parts.push(`${formatBytes(peer.inFlightBytes)} in flight`.padStart(19))
+    if (peer.rttMs !== null) parts.push(`RTT ${peer.rttMs.toFixed(1)} ms`)
+  }
+  return parts.join(' ')
+}
+
+function fit(line: string, width: number): string {
+  return line.length <= width ? line : line.slice(0, Math.max(0, width))
+}

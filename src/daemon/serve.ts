@@ -1,0 +1,56 @@
+/**
+ * The long-running shell around a node that serves others: start order, announcements, stop order and its deadline.
+ * Called by `p2p serve`; what happens is reported as events, which the caller prints.
+ */
+
+import { raceAbort } from '../common/abort.ts'
+import { endsWithin } from '../common/ends-within.ts'
+import { SECOND_MS } from '../common/units.ts'
+import { type NodeOptions, openNode } from '../node/open.ts'
+
+export type ServeEvent =
+  /** It can be dialled and answers. */
+  | { type: 'ready'; peerId: string; multiaddrs: string[] }
+  /** A provider record went to this many peers. */
+  | { type: 'announced'; cid: string; peers: number }
+  | { type: 'stopping' }
+  | { type: 'not-closed'; seconds: number }
+
+export interface ServeIo {
+  /** Ends the server. */
+  signal: AbortSignal
+  onEvent: (event: ServeEvent) => void
+}
+
+/** Supervisors kill after 10 s at the earliest. */
+const STOP_DEADLINE_SECONDS = 8
+
+/**
+ * Serves until the signal aborts, which is a normal return, whenever it comes.
+ *
+ * @throws P2PError `repo-held`, `repo-version`, `bad-config`, `network` if nothing can be listened on, `io`
+ */
+export async function runServe(options: Omit<NodeOptions, 'role'>, { signal, onEvent }: ServeIo): Promise<void> {
+  try {
+    const node = await openNode({ ...options, role: 'server', signal })
+    try {
+      await raceAbort(node.startNetwork(), { signal })
+      onEvent({ type: 'ready', peerId: node.peerId, multiaddrs: node.multiaddrs() })
+      node.startAnnouncing({ onAnnounced: ({ cid, peers }) => onEvent({ type: 'announced', cid, peers }) })
+      await aborted(signal)
+    } finally {
+      onEvent({ type: 'stopping' })
+      const closed = await endsWithin(node.close(), STOP_DEADLINE_SECONDS * SECOND_MS)
+      if (!closed) onEvent({ type: 'not-closed', seconds: STOP_DEADLINE_SECONDS })
+    }
+  } catch (error) {
+    if (!signal.aborted) throw error
+  }
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve()
+    else signal.addEventListener('abort', () => resolve(), { once: true })
+  })
+}

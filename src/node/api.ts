@@ -1,0 +1,103 @@
+/**
+ * What a node can do, as one interface: the commands call it, `node/open.ts` makes the one that holds the repo itself.
+ * Paths are absolute, options are values, progress is plain data, and failures are `P2PError`s.
+ */
+
+import type { AbortOptions } from '../common/abort.ts'
+import type { OnProgress } from '../common/progress.ts'
+
+export interface OperationOptions extends AbortOptions {
+  onProgress?: OnProgress | undefined
+}
+
+/** A path on this machine, or bytes that arrive (stdin). */
+export type AddSource = { path: string } | { name: string; content: AsyncIterable<Uint8Array> }
+
+export interface AddOptions extends OperationOptions {
+  /** Import files and folders whose name starts with a dot. Default false. */
+  hidden?: boolean | undefined
+  /** Keep the roots from garbage collection. Default true. */
+  pin?: boolean | undefined
+  /** Called for each root once it is durable, in the order of the sources. */
+  onRoot?: ((root: AddedRoot) => void) | undefined
+}
+
+export interface AddedRoot {
+  /** The path as it was given, or the name of the stream. */
+  path: string
+  cid: string
+  /** Bytes of file content below the root. */
+  bytes: number
+}
+
+export interface AddResult {
+  roots: AddedRoot[]
+  /** Sources that got no CID because something below them could not be read. */
+  failures: { path: string; message: string }[]
+  /** Entries left out because their name starts with a dot. */
+  skippedHidden: number
+  /** Whether a node of ours that serves the roots to others is running. */
+  reachable: boolean
+}
+
+/** Where `get` puts what it fetches. */
+export type GetTarget =
+  /** Exactly this path. */
+  | { kind: 'path'; path: string }
+  /** Inside this folder, under the name that the reference suggests. */
+  | { kind: 'inside'; folder: string }
+  /** In order to this writer; files only. `write` resolves when more may be written. */
+  | { kind: 'stream'; write: (bytes: Uint8Array) => Promise<void> }
+
+export interface GetOptions extends OperationOptions {
+  target: GetTarget
+  /** Multiaddrs of peers to ask, each with a `/p2p/<peer id>`. */
+  peers?: string[] | undefined
+  /** Longest time in milliseconds without a new verified byte. Default 60,000. */
+  timeoutMs?: number | undefined
+  /** Replace what stands at the target. */
+  force?: boolean | undefined
+  pin?: boolean | undefined
+  /** Use the local store alone. */
+  offline?: boolean | undefined
+}
+
+export interface GetPeerResult {
+  peerId: string
+  multiaddr: string
+  bytes: number
+  blocks: number
+}
+
+export interface GetResult {
+  cid: string
+  /** The path of the finished file or folder; null for a stream. */
+  path: string | null
+  /** Entries that were not made, such as links that lead outside the target. */
+  skipped: { name: string; reason: string }[]
+  stats: {
+    bytes: number
+    /** Everything read from bitswap streams. */
+    receivedBytes: number
+    duplicateBytes: number
+    blocks: number
+    seconds: number
+    peers: GetPeerResult[]
+  }
+}
+
+export interface Api {
+  /**
+   * Imports files, folders and streams, makes them durable and pins them.
+   * @throws P2PError `io`, `disk-full`, `not-found` for a path that does not exist
+   */
+  add(sources: AddSource[], options?: AddOptions): Promise<AddResult>
+  /**
+   * Fetches a reference into a file, folder or stream.
+   * @throws P2PError `bad-ref`, `no-provider`, `not-found`, `timeout`, `network`, `target-exists`, `disk-full`, `io`,
+   * `bad-data`
+   */
+  get(ref: string, options: GetOptions): Promise<GetResult>
+  /** Lets go of the repo and the network. */
+  close(): Promise<void>
+}

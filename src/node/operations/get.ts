@@ -1,0 +1,265 @@
+/**
+ * `get`: a reference to a file, a folder or a stream. Opens one session and one output, resolves the path, lets the
+ * exporter run between them, and keeps watch: over progress, over sources, over the time without either.
+ */
+
+import { basename, join } from 'node:path'
+import type { CID } from 'multiformats/cid'
+import type { BlockStore } from '../../blockstore/blockstore.ts'
+import type { References } from '../../blockstore/references.ts'
+import type { Clock } from '../../common/clock.ts'
+import { P2PError } from '../../common/errors.ts'
+import type { GetPhase, OnProgress } from '../../common/progress.ts'
+import { formatDuration, MINUTE_MS, SECOND_MS } from '../../common/units.ts'
+import { parseRef, type Ref } from '../../dag/ref.ts'
+import { BlockService } from '../../exchange/blockservice.ts'
+import type { Exchange, Session, SessionStats } from '../../exchange/exchange.ts'
+import { ensureFolder, type Output, openOutput } from '../../files/output.ts'
+import { safeEntryName, suggestedFileName } from '../../files/safe-name.ts'
+import { StreamOutput } from '../../files/stream-output.ts'
+import type { Routing } from '../../routing/routing.ts'
+import { type ExportProgress, exportTree } from '../../unixfs/exporter.ts'
+import { resolvePath } from '../../unixfs/path.ts'
+import type { GetOptions, GetResult, GetTarget } from '../api.ts'
+import { Sources, sourcesOf } from './sources.ts'
+
+const DEFAULT_TIMEOUT_MS = MINUTE_MS
+const REPORT_MS = 250
+/** The rate shown is that of the last few seconds. */
+const RATE_WINDOW_MS = 5 * SECOND_MS
+
+export interface GetParts {
+  store: BlockStore
+  references: References
+  pins: { add(pin: { cid: CID; name?: string; bytes: number; kind: 'recursive' | 'kept' }): Promise<void> }
+  clock: Clock
+  bootId: string
+  /** Starts the network when the first block is missing here. */
+  network: () => Promise<{ exchange: Exchange; routing: Routing | undefined; peerId: string }>
+}
+
+/** @throws P2PError as `Api.get` says */
+export async function getRef(parts: GetParts, text: string, options: GetOptions): Promise<GetResult> {
+  return await new Get(parts, parseRef(text), options).run()
+}
+
+class Get {
+  readonly #parts: GetParts
+  readonly #ref: Ref
+  readonly #options: GetOptions
+  readonly #abort = new AbortController()
+  readonly #startedAt: number
+  readonly #onProgress: OnProgress
+  #session: Promise<Session> | undefined
+  #openSession: Session | undefined
+  #sources: Sources | undefined
+  #exported: ExportProgress = { bytes: 0, totalBytes: null }
+  #phase: GetPhase = 'connecting'
+  #lastVerifiedBytes = 0
+  #lastProgressAt: number
+  readonly #samples: { at: number; bytes: number }[] = []
+
+  constructor(parts: GetParts, ref: Ref, options: GetOptions) {
+    this.#parts = parts
+    this.#ref = ref
+    this.#options = options
+    this.#onProgress = options.onProgress ?? (() => {})
+    this.#startedAt = parts.clock.monotonicMs()
+    this.#lastProgressAt = this.#startedAt
+  }
+
+  async run(): Promise<GetResult> {
+    const { signal } = this.#options
+    signal?.throwIfAborted()
+    const onAbort = () => this.#abort.abort(signal?.reason)
+    signal?.addEventListener('abort', onAbort, { once: true })
+    const watch = setInterval(() => this.#watch(), REPORT_MS)
+    try {
+      return await this.#fetchAll()
+    } finally {
+      clearInterval(watch)
+      signal?.removeEventListener('abort', onAbort)
+      await this.#openSession?.close()
+      this.#abort.abort(new P2PError('aborted', 'The download has ended'))
+    }
+  }
+
+  async #fetchAll(): Promise<GetResult> {
+    const { cid, path } = this.#ref
+    const blocks = new BlockService(this.#parts.store, () => this.#connect())
+    // Where the result goes is looked at before anything is fetched.
+    const target = await this.#place()
+    const root = await resolvePath(cid, path, blocks, { signal: this.#abort.signal })
+    const output = await this.#openOutput(target, root)
+    try {
+      await this.#export(root, blocks, output)
+      if (!(output instanceof StreamOutput)) {
+        this.#phase = 'finishing'
+        await output.finish()
+        await this.#keep(root, target!)
+      }
+    } finally {
+      if (!(output instanceof StreamOutput)) await output.close()
+    }
+    this.#report()
+    return this.#result(root, target, output.skipped)
+  }
+
+  async #export(root: CID, blocks: BlockService, output: Output | StreamOutput): Promise<void> {
+    this.#phase = 'metadata'
+    await exportTree(root, output, {
+      nodes: blocks,
+      leaves: blocks,
+      onNode: (cid, block) => this.#parts.store.put(cid, block),
+      onFailure: () => {
+        void this.#openSession?.close()
+        if (output instanceof StreamOutput) output.cancel(new P2PError('aborted', 'The download has failed'))
+      },
+      checkName: safeEntryName,
+      onProgress: (progress) => {
+        this.#exported = progress
+        if (progress.totalBytes !== null) this.#phase = 'downloading'
+      },
+      signal: this.#abort.signal,
+    })
+    this.#abort.signal.throwIfAborted()
+  }
+
+  /** What is here now is served and announced from the user's file, until it is removed or changed. */
+  async #keep(root: CID, target: string): Promise<void> {
+    await this.#parts.store.sync()
+    const kind = this.#options.pin === true ? 'recursive' : 'kept'
+    await this.#parts.pins.add({ cid: root, name: basename(target), bytes: this.#exported.bytes, kind })
+  }
+
+  /** The final path, or undefined for a stream. */
+  async #place(): Promise<string | undefined> {
+    const { target } = this.#options
+    if (target.kind === 'stream') return undefined
+    const path = pathOf(target, this.#ref)
+    if (target.kind === 'inside') await ensureFolder(target.folder)
+    return path
+  }
+
+  async #openOutput(target: string | undefined, root: CID): Promise<Output | StreamOutput> {
+    const { target: wanted, force = false, onProgress } = this.#options
+    if (wanted.kind === 'stream') return new StreamOutput(wanted.write)
+    const { references, bootId } = this.#parts
+    const output = await openOutput({ target: target!, root, force, references, bootId })
+    if (output.resumes) onProgress?.({ type: 'note', message: `Resuming ${basename(target!)}.` })
+    return output
+  }
+
+  #connect(): Promise<Session> | undefined {
+    if (this.#options.offline === true) return undefined
+    this.#session ??= this.#connectNow()
+    return this.#session
+  }
+
+  async #connectNow(): Promise<Session> {
+    const { exchange, routing, peerId } = await this.#parts.network()
+    this.#abort.signal.throwIfAborted()
+    const sources = new Sources({
+      root: this.#ref.cid,
+      named: sourcesOf([...(this.#options.peers ?? []), ...this.#ref.providers]),
+      routing,
+      ownPeerId: peerId,
+      signal: this.#abort.signal,
+      onProgress: this.#onProgress,
+    })
+    const session = exchange.openSession({
+      signal: this.#abort.signal,
+      onEvent: (event) => sources.onSessionEvent(event),
+    })
+    this.#sources = sources
+    this.#openSession = session
+    this.#lastProgressAt = this.#parts.clock.monotonicMs()
+    sources.start(session)
+    return session
+  }
+
+  /** Reports, and ends the download when there is no point in going on. */
+  #watch(): void {
+    this.#report()
+    const session = this.#openSession
+    if (session === undefined || this.#phase === 'finishing') return
+    const now = this.#parts.clock.monotonicMs()
+    const verifiedBytes = session.stats().bytes + this.#exported.bytes
+    if (verifiedBytes > this.#lastVerifiedBytes) {
+      this.#lastVerifiedBytes = verifiedBytes
+      this.#lastProgressAt = now
+    }
+    const timeoutMs = this.#options.timeoutMs ?? DEFAULT_TIMEOUT_MS
+    if (now - this.#lastProgressAt >= timeoutMs) {
+      const why = this.#sources?.describeWait() ?? 'the network did not start'
+      this.#abort.abort(
+        new P2PError('timeout', `No new data for ${formatDuration(timeoutMs)}: ${why}`, {
+          hint: 'What was verified is kept: the same command goes on from there. --timeout changes how long to wait.',
+        }),
+      )
+      return
+    }
+    const failure = session.stats().blocks === 0 ? this.#sources?.failure() : undefined
+    if (failure !== undefined) this.#abort.abort(failure)
+  }
+
+  #report(): void {
+    const stats = this.#openSession?.stats()
+    const { bytes, totalBytes } = this.#exported
+    const rate = this.#rate(bytes)
+    this.#onProgress({
+      type: 'progress',
+      phase: this.#currentPhase(stats),
+      bytes,
+      totalBytes,
+      bytesPerSecond: rate,
+      etaSeconds: totalBytes === null || rate === 0 ? null : Math.ceil((totalBytes - bytes) / rate),
+      duplicateBytes: stats?.duplicateBytes ?? 0,
+      peers: (stats?.peers ?? []).map(({ rttMs, ...peer }) => ({ ...peer, rttMs: rttMs ?? null })),
+    })
+  }
+
+  #currentPhase(stats: SessionStats | undefined): GetPhase {
+    if (this.#phase === 'finishing' || stats === undefined) return this.#phase
+    if (stats.peers.some(({ connected }) => connected)) {
+      return this.#phase === 'connecting' ? 'metadata' : this.#phase
+    }
+    return this.#sources?.searching === true ? 'finding-providers' : 'connecting'
+  }
+
+  #rate(bytes: number): number {
+    const now = this.#parts.clock.monotonicMs()
+    this.#samples.push({ at: now, bytes })
+    while (this.#samples.length > 2 && now - this.#samples[0]!.at > RATE_WINDOW_MS) this.#samples.shift()
+    const first = this.#samples[0]!
+    return now > first.at ? ((bytes - first.bytes) / (now - first.at)) * SECOND_MS : 0
+  }
+
+  #result(root: CID, target: string | undefined, skipped: GetResult['skipped']): GetResult {
+    const stats = this.#openSession?.stats()
+    return {
+      cid: root.toString(),
+      path: target ?? null,
+      skipped,
+      stats: {
+        bytes: this.#exported.bytes,
+        receivedBytes: stats?.receivedBytes ?? 0,
+        duplicateBytes: stats?.duplicateBytes ?? 0,
+        blocks: stats?.blocks ?? 0,
+        seconds: (this.#parts.clock.monotonicMs() - this.#startedAt) / SECOND_MS,
+        peers: (stats?.peers ?? []).map(({ peerId, multiaddr, bytes, blocks }) => ({
+          peerId,
+          multiaddr,
+          bytes,
+          blocks,
+        })),
+      },
+    }
+  }
+}
+
+function pathOf(target: Exclude<GetTarget, { kind: 'stream' }>, ref: Ref): string {
+  if (target.kind === 'path') return target.path
+  const name = ref.filename ?? ref.path.at(-1)
+  return join(target.folder, name === undefined ? ref.cid.toString() : suggestedFileName(name))
+}

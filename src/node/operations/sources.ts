@@ -1,0 +1,156 @@
+/**
+ * Where a download may come from: the peers that were named, and those that routing finds, all looked for at once and
+ * again while there are few. Says in the end why nobody gives anything. Used by `get.ts`.
+ */
+
+import type { CID } from 'multiformats/cid'
+import { sleep } from '../../common/abort.ts'
+import { messageOf, P2PError } from '../../common/errors.ts'
+import type { OnProgress } from '../../common/progress.ts'
+import { SECOND_MS } from '../../common/units.ts'
+import type { Session, SessionEvent, Source } from '../../exchange/exchange.ts'
+import type { Routing } from '../../routing/routing.ts'
+
+/** With so many connected sources no more are looked for. */
+const ENOUGH_SOURCES = 8
+const SEARCH_AGAIN_MS = 5 * SECOND_MS
+/** Empty searches before the download is given up, if nothing has come from anyone. */
+const SEARCHES_BEFORE_GIVING_UP = 2
+
+export interface SourcesOptions {
+  root: CID
+  /** Peers from the link and the command line. */
+  named: Source[]
+  /** undefined: nobody is asked, only the named peers count. */
+  routing: Routing | undefined
+  ownPeerId: string
+  signal: AbortSignal
+  onProgress: OnProgress
+}
+
+export class Sources {
+  readonly #options: SourcesOptions
+  readonly #found = new Set<string>()
+  readonly #unreachable = new Map<string, string>()
+  #session: Session | undefined
+  #emptySearches = 0
+  #searching = false
+  #nobodyHas = false
+
+  constructor(options: SourcesOptions) {
+    this.#options = options
+  }
+
+  /** True while the DHTs are being asked. */
+  get searching(): boolean {
+    return this.#searching
+  }
+
+  /** Starts to feed the session; ends with the signal. */
+  start(session: Session): void {
+    this.#session = session
+    for (const source of this.#options.named) session.addSource(source)
+    void this.#search(session)
+  }
+
+  onSessionEvent(event: SessionEvent): void {
+    const { onProgress } = this.#options
+    switch (event.type) {
+      case 'peer-connected':
+        this.#unreachable.delete(event.peerId)
+        this.#nobodyHas = false
+        break
+      case 'peer-unreachable':
+        if (!this.#unreachable.has(event.peerId)) onProgress({ type: 'note', message: event.reason })
+        this.#unreachable.set(event.peerId, event.multiaddrs[0] ?? event.peerId)
+        break
+      case 'peer-gone':
+        onProgress({ type: 'note', message: `Peer ${event.peerId} has gone; it is dialled again.` })
+        break
+      case 'peer-banned':
+        onProgress({ type: 'warning', message: `Peer ${event.peerId} is not asked any more: ${event.reason}.` })
+        break
+      case 'nobody-has':
+        this.#nobodyHas = true
+        onProgress({ type: 'note', message: `No connected peer has ${event.cid}; waiting for one that does.` })
+    }
+  }
+
+  /** Why there is no point in waiting, as long as nothing has come from anyone; undefined if there is. */
+  failure(): P2PError | undefined {
+    const { named, root, routing } = this.#options
+    if (this.#session === undefined || this.#searchMayHelp()) return undefined
+    const known = new Set([...named.map(({ peerId }) => peerId), ...this.#found])
+    const { livePeers } = this.#session
+    if (livePeers > 0 && !this.#nobodyHas) return undefined
+    if (livePeers === 0 && [...known].some((peerId) => !this.#unreachable.has(peerId))) return undefined
+    if (livePeers === 0 && named.length > 0 && this.#found.size === 0) {
+      return new P2PError('network', `Cannot reach ${[...this.#unreachable.values()].join(', ')}`, {
+        hint: 'Check the address, and that "p2p serve" is running there.',
+      })
+    }
+    const facts = [
+      ...(livePeers > 0 ? [`${count(livePeers, 'connected peer')} without it`] : []),
+      ...(this.#unreachable.size > 0 ? [`${count(this.#unreachable.size, 'peer')} out of reach`] : []),
+      routing === undefined ? 'no DHT was asked' : 'the DHTs name nobody else',
+    ]
+    return new P2PError('no-provider', `No provider for ${root}: ${facts.join(', ')}`, {
+      hint: 'Ask the sender to keep "p2p serve" running, and pass its address with --peer.',
+    })
+  }
+
+  /** What is being waited for, as the end of "no new data for 60 s, …". */
+  describeWait(): string {
+    const live = this.#session?.livePeers ?? 0
+    if (live === 0) return this.#unreachable.size > 0 ? 'no source could be reached' : 'no provider was found'
+    return this.#nobodyHas ? `none of ${count(live, 'connected peer')} has it` : `${count(live, 'peer')} sent nothing`
+  }
+
+  #searchMayHelp(): boolean {
+    if (this.#options.routing === undefined) return false
+    return this.#searching || this.#emptySearches < SEARCHES_BEFORE_GIVING_UP
+  }
+
+  async #search(session: Session): Promise<void> {
+    const { root, routing, ownPeerId, signal, onProgress } = this.#options
+    if (routing === undefined) return
+    try {
+      for (;;) {
+        if (session.livePeers < ENOUGH_SOURCES) {
+          const before = this.#found.size
+          this.#searching = true
+          for await (const { peerId, multiaddrs, via } of routing.findProviders(root, { signal })) {
+            if (peerId === ownPeerId) continue
+            if (!this.#found.has(peerId)) onProgress({ type: 'note', message: `Found provider ${peerId} (${via}).` })
+            this.#found.add(peerId)
+            session.addSource({ peerId, multiaddrs })
+          }
+          this.#searching = false
+          if (this.#found.size === before) this.#emptySearches++
+        }
+        await sleep(SEARCH_AGAIN_MS, { signal })
+      }
+    } catch (error) {
+      this.#searching = false
+      this.#emptySearches = SEARCHES_BEFORE_GIVING_UP
+      if (!signal.aborted) onProgress({ type: 'warning', message: `The DHT search failed: ${messageOf(error)}` })
+    }
+  }
+}
+
+/** Multiaddrs that end in `/p2p/<peer id>`, as one source per peer. */
+export function sourcesOf(multiaddrs: readonly string[]): Source[] {
+  const sources = new Map<string, Source>()
+  for (const multiaddr of multiaddrs) {
+    const peerId = multiaddr.slice(multiaddr.lastIndexOf('/') + 1)
+    const source = sources.get(peerId) ?? { peerId, multiaddrs: [] }
+    // An address of nothing but the peer says where to look, not where it is.
+    if (multiaddr !== `/p2p/${peerId}`) source.multiaddrs.push(multiaddr)
+    sources.set(peerId, source)
+  }
+  return [...sources.values()]
+}
+
+function count(number: number, noun: string): string {
+  return `${number} ${noun}${number === 1 ? '' : 's'}`
+}

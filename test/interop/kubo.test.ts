@@ -1,0 +1,92 @@
+/** `p2p` and Kubo, the reference implementation of IPFS: each fetches from the other, and CIDs are the same. */
+
+import assert from 'node:assert/strict'
+import { mkdir } from 'node:fs/promises'
+import { basename, join } from 'node:path'
+import test, { type TestContext } from 'node:test'
+import { MiB } from '../../src/common/units.ts'
+import { writeRandomFile } from '../support/bytes.ts'
+import { type KuboProfile, noKubo, startKubo } from '../support/kubo.ts'
+import { addPath, addPaths, getJson, startServe } from '../support/processes.ts'
+import { makeTempDir } from '../support/temp.ts'
+import { assertSameContent, writeSamples } from './samples.ts'
+
+const skip = await noKubo()
+
+test('p2p get fetches from Kubo', { skip }, async (t) => {
+  await getAllFromKubo(t, 'unixfs-v1-2025')
+})
+
+test('p2p get fetches from Kubo what it added by its default profile', { skip }, async (t) => {
+  await getAllFromKubo(t, 'unixfs-v0-2015')
+})
+
+async function getAllFromKubo(t: TestContext, profile: KuboProfile): Promise<void> {
+  const folder = await makeTempDir(t)
+  const samples = await writeSamples(folder)
+  const kubo = await startKubo(t, { profile })
+  const output = join(folder, 'output')
+  await mkdir(output)
+  for (const { name, path } of samples) {
+    await t.test(name, async () => {
+      const cid = await kubo.add(path)
+      const copy = join(output, basename(path))
+      const repo = join(folder, 'receiver')
+      const result = await getJson([cid, '-o', copy, '--peer', kubo.multiaddr], { repo })
+      assert.equal(result.cid, cid)
+      await assertSameContent(copy, path)
+    })
+  }
+}
+
+test('Kubo fetches from p2p serve by CIDs that it would give itself', { skip }, async (t) => {
+  const folder = await makeTempDir(t)
+  const samples = await writeSamples(folder)
+  const repo = join(folder, 'seeder')
+  const cids = await addPaths(repo, ...samples.map(({ path }) => path))
+  const serve = await startServe(t, repo)
+  const receiver = await startKubo(t)
+  const adder = await startKubo(t)
+  const output = join(folder, 'output')
+  await mkdir(output)
+  for (const [index, { name, path }] of samples.entries()) {
+    await t.test(name, async () => {
+      const cid = cids[index] ?? ''
+      assert.equal(cid, await adder.add(path))
+      const copy = join(output, basename(path))
+      await receiver.get(cid, serve.multiaddr, copy)
+      await assertSameContent(copy, path)
+    })
+  }
+})
+
+test('p2p get finds a seeder of its own kind through the DHT that Kubo keeps', { skip }, async (t) => {
+  const folder = await makeTempDir(t)
+  const kubo = await startKubo(t)
+  const file = join(folder, 'file')
+  await writeRandomFile(file, 'interop-dht', 2 * MiB)
+  const repo = join(folder, 'seeder')
+  const cid = await addPath(repo, file)
+  const serve = await startServe(t, repo, ['--bootstrap', kubo.multiaddr])
+  await serve.announced(cid)
+  const copy = join(folder, 'copy')
+  const result = await getJson([cid, '-o', copy, '--bootstrap', kubo.multiaddr], { repo: join(folder, 'receiver') })
+  assert.deepEqual(
+    result.stats.peers.map(({ peerId }) => peerId),
+    [serve.peerId],
+  )
+  await assertSameContent(copy, file)
+})
+
+test('Kubo finds p2p serve through the DHT', { skip }, async (t) => {
+  const folder = await makeTempDir(t)
+  const kubo = await startKubo(t)
+  const file = join(folder, 'file')
+  await writeRandomFile(file, 'interop-dht', 2 * MiB)
+  const repo = join(folder, 'seeder')
+  const cid = await addPath(repo, file)
+  const serve = await startServe(t, repo, ['--bootstrap', kubo.multiaddr])
+  await serve.announced(cid)
+  const providers = await kubo.ipfs('routing', 'findprovs', '--num-providers', '1', cid)
+  assert.equal(providers, serve.peerId)
+})

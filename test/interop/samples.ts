@@ -1,0 +1,52 @@
+/** What is sent between `p2p` and other implementations, both ways: one of each shape a DAG can have. */
+
+import assert from 'node:assert/strict'
+import { mkdir, stat, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { MiB } from '../../src/common/units.ts'
+import { describeTree, randomBytes, sha256OfFile, writeRandomFile } from '../support/bytes.ts'
+
+/** So many names that every implementation has to shard the folder (HAMT). */
+const SHARDED_FOLDER_SIZE = 6_000
+
+export interface Sample {
+  name: string
+  path: string
+}
+
+/** Writes all samples into the folder. */
+export async function writeSamples(folder: string): Promise<Sample[]> {
+  const small = join(folder, 'small.txt')
+  await writeFile(small, 'hello world')
+  const empty = join(folder, 'empty')
+  await writeFile(empty, '')
+  const large = join(folder, 'large')
+  await writeRandomFile(large, 'interop-large', 5 * MiB + 1)
+
+  const tree = join(folder, 'tree')
+  await mkdir(join(tree, 'a', 'b', 'empty folder'), { recursive: true })
+  await mkdir(join(tree, 'Ω'))
+  await writeFile(join(tree, 'a', 'empty file'), '')
+  await writeFile(join(tree, 'a', 'b', 'two chunks'), randomBytes('interop-tree', MiB + 1))
+  await writeFile(join(tree, 'a.txt'), 'a')
+  await writeFile(join(tree, 'Ω', 'ü #?%.txt'), 'a name that is not ASCII')
+  await writeFile(join(tree, 'Ω', 'same content as a.txt'), 'a')
+
+  const sharded = join(folder, 'sharded')
+  await mkdir(sharded)
+  for (let i = 0; i < SHARDED_FOLDER_SIZE; i++) await writeFile(join(sharded, `file-${i}`), `${i % 10}`)
+
+  return [
+    { name: 'a small file', path: small },
+    { name: 'an empty file', path: empty },
+    { name: 'a file of 5 MiB and a byte', path: large },
+    { name: 'a folder tree with an empty folder and an empty file', path: tree },
+    { name: `a sharded folder of ${SHARDED_FOLDER_SIZE} files`, path: sharded },
+  ]
+}
+
+/** Asserts that two files, or two folders with all that is in them, are the same. */
+export async function assertSameContent(actual: string, expected: string): Promise<void> {
+  if ((await stat(expected)).isDirectory()) assert.deepEqual(await describeTree(actual), await describeTree(expected))
+  else assert.equal(await sha256OfFile(actual), await sha256OfFile(expected))
+}
