@@ -4,7 +4,7 @@ import { CID } from 'multiformats/cid'
 import * as Digest from 'multiformats/hashes/digest'
 import type { Block } from '../../src/dag/block.ts'
 import { digestOf } from '../../src/dag/block.ts'
-import { IDENTITY_HASH, RAW, rawCid, SHA2_256 } from '../../src/dag/cid.ts'
+import { DAG_PB, IDENTITY_HASH, RAW, rawCid, SHA2_256 } from '../../src/dag/cid.ts'
 import { randomBytes } from './bytes.ts'
 
 /** A raw block over these bytes. */
@@ -27,4 +27,16 @@ export function damaged(bytes: Uint8Array): Uint8Array {
   const copy = Uint8Array.from(bytes)
   copy[Math.floor(copy.byteLength / 2)]! ^= 1
   return copy
+}
+
+/** The `index`-th of a series of different raw blocks of `byteCount` bytes, at least 4. */
+export function numberedBlock(index: number, byteCount = 8): Block {
+  const bytes = Buffer.alloc(byteCount)
+  bytes.writeUInt32BE(index)
+  return rawBlock(bytes)
+}
+
+/** A dag-pb block of these bytes. */
+export function dagPbBlock(bytes: Uint8Array): Block {
+  return { cid: CID.createV1(DAG_PB, rawBlock(bytes).cid.multihash), bytes }
 }

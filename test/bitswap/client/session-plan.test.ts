@@ -1,0 +1,172 @@
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import { SessionPlan } from '../../../src/bitswap/client/session-plan.ts'
+import { MiB } from '../../../src/common/units.ts'
+import { blockKey } from '../../../src/dag/cid.ts'
+import { numberedBlock } from '../../support/blocks.ts'
+
+const cidOf = (index: number) => numberedBlock(index).cid
+const keyOf = (index: number) => blockKey(cidOf(index))
+
+function wants(plan: SessionPlan, now: number): string[] {
+  return plan.next(now).map(({ type, peerId, cid }) => `${type} ${peerId} ${cid}`)
+}
+
+function planOf(peers: string[], blocks: number, bytes = MiB): SessionPlan {
+  const plan = new SessionPlan()
+  for (const peer of peers) plan.addPeer(peer, 0)
+  for (let index = 0; index < blocks; index++) plan.want(cidOf(index), bytes)
+  return plan
+}
+
+describe('session plan', () => {
+  test('every block is asked of one peer, and a new peer of no more than two', () => {
+    const plan = planOf(['a', 'b', 'c'], 20)
+    const actions = plan.next(0)
+    assert.equal(new Set(actions.map(({ cid }) => cid.toString())).size, actions.length)
+    for (const peer of ['a', 'b', 'c']) assert.equal(actions.filter(({ peerId }) => peerId === peer).length, 2)
+  })
+
+  test('a peer that delivers is asked for more, up to its rate', () => {
+    const plan = planOf(['a'], 100)
+    plan.next(0)
+    assert.equal(plan.received('a', keyOf(0), MiB, 100), 'wanted')
+    const more = plan.next(100)
+    assert.ok(more.length > 2, `${more.length}`)
+    assert.ok(plan.outstandingBytesOf('a') <= 16 * MiB)
+  })
+
+  test('a faster peer gets the larger part', () => {
+    const plan = planOf(['fast', 'slow'], 400)
+    const rateOf = { fast: 40, slow: 4 }
+    const queues: Record<string, { key: string; cid: string }[]> = { fast: [], slow: [] }
+    const given = { fast: 0, slow: 0 }
+    const budget = { fast: 0, slow: 0 }
+    for (let now = 0; now < 60_000 && plan.wantCount > 0; now += 25) {
+      for (const { type, peerId, cid } of plan.next(now)) {
+        const queue = queues[peerId]!
+        if (type === 'want') queue.push({ key: blockKey(cid), cid: cid.toString() })
+        else queues[peerId] = queue.filter((item) => item.cid !== cid.toString())
+      }
+      for (const peer of ['fast', 'slow'] as const) {
+        budget[peer] += (rateOf[peer] * MiB * 25) / 1000
+        while (queues[peer]!.length > 0 && budget[peer] >= MiB) {
+          budget[peer] -= MiB
+          given[peer]++
+          plan.received(peer, queues[peer]!.shift()!.key, MiB, now)
+        }
+        if (queues[peer]!.length === 0) budget[peer] = 0
+      }
+    }
+    assert.equal(plan.wantCount, 0)
+    assert.ok(given.fast > 6 * given.slow && given.slow > 0, JSON.stringify(given))
+  })
+
+  test('a block that a peer lacks is asked of another, and not of the same one at once', () => {
+    const plan = planOf(['a', 'b'], 1)
+    const [first] = plan.next(0)
+    plan.dontHave(first!.peerId, keyOf(0), 10)
+    const [second] = plan.next(10)
+    assert.notEqual(second!.peerId, first!.peerId)
+    plan.dontHave(second!.peerId, keyOf(0), 20)
+    assert.deepEqual(plan.next(20), [])
+    assert.deepEqual(plan.lostWants(20).map(String), [cidOf(0).toString()])
+    assert.deepEqual(plan.lostWants(30), [], 'told once')
+  })
+
+  test('a block that nobody had is asked for again after a while', () => {
+    const plan = planOf(['a'], 1)
+    plan.next(0)
+    plan.dontHave('a', keyOf(0), 0)
+    assert.deepEqual(wants(plan, 4000), [])
+    assert.deepEqual(wants(plan, 6000), [`want a ${cidOf(0)}`])
+  })
+
+  test('what a lost peer was asked for goes to the others first', () => {
+    const plan = planOf(['a', 'b'], 4)
+    const before = plan.next(0)
+    const lost = before.filter(({ peerId }) => peerId === 'a').map(({ cid }) => cid.toString())
+    for (const { peerId, cid } of before) if (peerId === 'b') plan.received('b', blockKey(cid), MiB, 50)
+    plan.removePeer('a')
+    const after = plan.next(60)
+    assert.deepEqual(
+      after.map(({ peerId, cid }) => `${peerId} ${cid}`).toSorted(),
+      lost.map((cid) => `b ${cid}`).toSorted(),
+    )
+  })
+
+  test('a silent peer loses its blocks to others and is told to forget them', () => {
+    const plan = planOf(['a', 'b'], 4)
+    plan.next(0)
+    plan.heard('b', 2900)
+    const actions = plan.next(3000)
+    assert.ok(actions.some(({ type, peerId }) => type === 'cancel' && peerId === 'a'))
+    assert.ok(!actions.some(({ type, peerId }) => type === 'cancel' && peerId === 'b'))
+    assert.ok(plan.isStalled('a'))
+  })
+
+  test('bytes on their way are a sign of life', () => {
+    const plan = planOf(['a', 'b'], 2)
+    plan.next(0)
+    for (let now = 0; now <= 10_000; now += 500) {
+      plan.heard('a', now)
+      plan.heard('b', now)
+      assert.ok(!plan.next(now).some(({ type }) => type === 'cancel'))
+    }
+  })
+
+  test('the only peer is not given up: it is asked again', () => {
+    const plan = planOf(['a'], 1)
+    plan.next(0)
+    assert.deepEqual(wants(plan, 5000), [])
+    assert.deepEqual(wants(plan, 10_001), [`want a ${cidOf(0)}`])
+  })
+
+  test('at the end an idle fast peer takes over what a slow one holds', () => {
+    const plan = planOf(['fast', 'slow'], 4)
+    const asked = plan.next(0)
+    for (const { peerId, cid } of asked.filter(({ peerId }) => peerId === 'fast'))
+      plan.received(peerId, blockKey(cid), MiB, 20)
+    const slow = asked.filter(({ peerId }) => peerId === 'slow')
+    plan.received('slow', blockKey(slow[0]!.cid), MiB, 2000)
+    plan.heard('slow', 2000)
+    const actions = plan.next(2000)
+    assert.deepEqual(
+      actions.map(({ type, peerId }) => `${type} ${peerId}`),
+      ['want fast'],
+    )
+    assert.equal(plan.received('fast', blockKey(slow[1]!.cid), MiB, 2050), 'wanted')
+    assert.deepEqual(wants(plan, 2050), [`cancel slow ${slow[1]!.cid}`])
+  })
+
+  test('tells a late block from one that was never asked for', () => {
+    const plan = planOf(['a', 'b'], 1)
+    const { peerId } = plan.next(0)[0]!
+    const other = peerId === 'a' ? 'b' : 'a'
+    assert.equal(plan.received(other, keyOf(0), MiB, 10), 'wanted')
+    assert.equal(plan.received(peerId, keyOf(0), MiB, 20), 'duplicate')
+    assert.equal(plan.received(peerId, keyOf(99), MiB, 30), 'unsolicited')
+    assert.equal(plan.received(other, keyOf(0), MiB, 30), 'unsolicited')
+  })
+
+  test('a want that is given up is cancelled where it was asked for', () => {
+    const plan = planOf(['a'], 1)
+    plan.next(0)
+    plan.unwant(keyOf(0))
+    assert.deepEqual(wants(plan, 10), [`cancel a ${cidOf(0)}`])
+    assert.equal(plan.wantCount, 0)
+    assert.equal(plan.outstandingBytesOf('a'), 0)
+  })
+
+  test('no peer ever has more than 1,024 wants', () => {
+    const plan = planOf(['a'], 5000, 100)
+    plan.next(0)
+    let asked = 2
+    for (let index = 0; index < 50; index++) {
+      plan.received('a', keyOf(index), 100, index + 1)
+      asked += plan.next(index + 1).length - 1
+    }
+    assert.ok(asked <= 1024, `${asked}`)
+    assert.ok(asked > 500, `${asked}`)
+  })
+})

@@ -1,0 +1,207 @@
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import { encode, prepare } from '@ipld/dag-pb'
+import type { CID } from 'multiformats/cid'
+import { hasCode, P2PError } from '../../src/common/errors.ts'
+import { KiB, MiB } from '../../src/common/units.ts'
+import type { Block, FetchOptions } from '../../src/dag/block.ts'
+import { blockKey } from '../../src/dag/cid.ts'
+import { safeEntryName } from '../../src/files/safe-name.ts'
+import { type ContentSink, exportTree } from '../../src/unixfs/exporter.ts'
+import { encodeUnixfs } from '../../src/unixfs/unixfs-data.ts'
+import type { Place, WalkFile } from '../../src/unixfs/walk.ts'
+import { dagPbBlock, numberedBlock, rawBlock } from '../support/blocks.ts'
+
+interface Child {
+  block: Block
+  bytes: number
+}
+
+const leaf = (block: Block): Child => ({ block, bytes: block.bytes.byteLength })
+
+/** A file node over these children. */
+function fileOf(children: Child[], blockSizes = children.map(({ bytes }) => bytes)): Child {
+  const bytes = blockSizes.reduce((sum, size) => sum + size, 0)
+  const node = prepare({
+    Data: encodeUnixfs({ type: 'file', fileSize: bytes, blockSizes }),
+    Links: children.map(({ block }) => ({ Hash: block.cid, Name: '', Tsize: block.bytes.byteLength })),
+  })
+  return { block: dagPbBlock(encode(node)), bytes }
+}
+
+function folderOf(entries: Record<string, Child>): Child {
+  const names = Object.keys(entries).sort()
+  const node = prepare({
+    Data: encodeUnixfs({ type: 'directory', blockSizes: [] }),
+    Links: names.map((name) => ({ Hash: entries[name]!.block.cid, Name: name, Tsize: entries[name]!.bytes })),
+  })
+  return { block: dagPbBlock(encode(node)), bytes: 0 }
+}
+
+/** Blocks that are given out on demand, with a record of what was asked for. */
+class Source {
+  readonly #blocks = new Map<string, Uint8Array>()
+  readonly asked: string[] = []
+  concurrent = 0
+  maxConcurrentBytes = 0
+  #bytes = 0
+
+  hold(...children: Child[]): this {
+    for (const { block } of children) this.#blocks.set(blockKey(block.cid), block.bytes)
+    return this
+  }
+
+  async fetch(cid: CID, options: FetchOptions = {}): Promise<Uint8Array> {
+    this.asked.push(cid.toString())
+    this.#bytes += options.expectedBytes ?? 0
+    this.maxConcurrentBytes = Math.max(this.maxConcurrentBytes, this.#bytes)
+    await new Promise((resolve) => setImmediate(resolve))
+    this.#bytes -= options.expectedBytes ?? 0
+    const bytes = this.#blocks.get(blockKey(cid))
+    if (bytes === undefined) throw new P2PError('no-provider', `no ${cid}`)
+    return bytes
+  }
+}
+
+/** A result in memory. */
+class MemorySink implements ContentSink {
+  readonly files = new Map<string, Buffer>()
+  readonly closed = new Set<string>()
+  readonly folders: string[] = []
+  readonly refused: string[] = []
+  writes = 0
+  total: number | undefined
+  end = Number.POSITIVE_INFINITY
+
+  async expectBytes(totalBytes: number) {
+    this.total = totalBytes
+  }
+  async makeFolder(path: readonly string[]) {
+    this.folders.push(path.join('/'))
+  }
+  async makeLink() {}
+  async openFile({ path, bytes }: WalkFile) {
+    this.files.set(path.join('/'), Buffer.alloc(bytes ?? 0))
+  }
+  async placedBytes(): Promise<number | undefined> {
+    return undefined
+  }
+  async write({ file, offset }: Place, content: Uint8Array) {
+    const name = file.path.join('/')
+    if (this.files.get(name)!.byteLength === 0) this.files.set(name, Buffer.alloc(file.bytes!))
+    this.files.get(name)!.set(content, offset)
+    this.writes++
+  }
+  async closeFile({ path }: WalkFile) {
+    assert.ok(!this.closed.has(path.join('/')), 'closed once')
+    this.closed.add(path.join('/'))
+  }
+  refuse(path: readonly string[]) {
+    this.refused.push(path.join('/'))
+  }
+  windowEnd() {
+    return this.end
+  }
+}
+
+async function exported(root: Child, source: Source, sink = new MemorySink()): Promise<MemorySink> {
+  await exportTree(root.block.cid, sink, {
+    nodes: source,
+    leaves: source,
+    onNode: async () => {},
+    onFailure: () => {},
+    checkName: safeEntryName,
+    onProgress: () => {},
+  })
+  return sink
+}
+
+describe('exporter', () => {
+  test('a tree of folders, small files and a file of several levels comes out whole, each block asked for once', async () => {
+    const leaves = Array.from({ length: 20 }, (_, index) => leaf(numberedBlock(index, 100)))
+    const inner = [fileOf(leaves.slice(0, 10)), fileOf(leaves.slice(10))]
+    const large = fileOf(inner)
+    const small = leaf(numberedBlock(77, 50))
+    const empty = leaf(rawBlock(new Uint8Array(0)))
+    const deep = folderOf({ small, nothing: empty })
+    const root = folderOf({ large, deep, 'empty folder': folderOf({}) })
+    const source = new Source().hold(...leaves, ...inner, large, small, empty, deep, root, folderOf({}))
+    const sink = await exported(root, source)
+    assert.deepEqual(sink.files.get('large'), Buffer.concat(leaves.map(({ block }) => block.bytes)))
+    assert.deepEqual(sink.files.get('deep/small'), Buffer.from(small.block.bytes))
+    assert.equal(sink.files.get('deep/nothing')?.byteLength, 0)
+    assert.deepEqual(sink.folders.toSorted(), ['', 'deep', 'empty folder'])
+    assert.deepEqual([...sink.closed].toSorted(), ['deep/nothing', 'deep/small', 'large'])
+    assert.equal(new Set(source.asked).size, source.asked.length)
+  })
+
+  test('a leaf that occurs a thousand times is asked for once and written a thousand times', async () => {
+    const same = leaf(numberedBlock(1, 64))
+    const root = fileOf(Array.from({ length: 5000 }, () => same))
+    const source = new Source().hold(same, root)
+    const sink = await exported(root, source)
+    assert.equal(source.asked.filter((cid) => cid === same.block.cid.toString()).length, 1)
+    assert.equal(sink.writes, 5000)
+    assert.deepEqual(sink.files.get('')?.subarray(4999 * 64), Buffer.from(same.block.bytes))
+  })
+
+  test('what is in flight stays within the window', async () => {
+    const leaves = Array.from({ length: 200 }, (_, index) => leaf(numberedBlock(index, MiB)))
+    const root = fileOf(leaves)
+    const source = new Source().hold(...leaves, root)
+    await exported(root, source)
+    assert.ok(source.maxConcurrentBytes <= 49 * MiB, `${source.maxConcurrentBytes}`)
+    assert.ok(source.maxConcurrentBytes >= 32 * MiB, `${source.maxConcurrentBytes}`)
+  })
+
+  test('leaves beyond the end of the window are left for later', async () => {
+    const leaves = Array.from({ length: 8 }, (_, index) => leaf(numberedBlock(index, KiB)))
+    const root = fileOf(leaves)
+    const source = new Source().hold(...leaves, root)
+    const sink = new MemorySink()
+    sink.end = 2 * KiB
+    const write = sink.write.bind(sink)
+    sink.write = async (place, content) => {
+      await write(place, content)
+      assert.ok(place.offset < sink.end)
+      sink.end += KiB
+    }
+    await exported(root, source, sink)
+    assert.equal(sink.writes, 8)
+  })
+
+  test('entries with names that lead elsewhere are left out, the rest comes out', async () => {
+    const good = leaf(numberedBlock(1))
+    const root = folderOf({ good, '..': good, 'a/b': good, 'x\0y': good })
+    const sink = await exported(root, new Source().hold(good, root))
+    assert.deepEqual([...sink.files.keys()], ['good'])
+    assert.deepEqual(sink.refused.toSorted(), ['..', 'a/b', 'x\0y'])
+  })
+
+  test('sizes that do not fit are refused', async () => {
+    const part = leaf(numberedBlock(1, 100))
+    const lying = fileOf([part], [99])
+    const innerLie = fileOf([fileOf([part])], [5 * MiB])
+    for (const root of [lying, innerLie]) {
+      const source = new Source().hold(part, fileOf([part]), root)
+      await assert.rejects(exported(root, source), (error) => hasCode(error, 'bad-data'))
+    }
+  })
+
+  test('a tree deeper than the limit is refused', async () => {
+    let node = leaf(numberedBlock(1, 3 * MiB))
+    const all = [node]
+    for (let depth = 0; depth < 300; depth++) {
+      node = fileOf([node])
+      all.push(node)
+    }
+    await assert.rejects(exported(node, new Source().hold(...all)), (error) => hasCode(error, 'bad-data'))
+  })
+
+  test('the first failure ends it, after what was begun has ended', async () => {
+    const leaves = Array.from({ length: 10 }, (_, index) => leaf(numberedBlock(index, 100)))
+    const root = fileOf(leaves)
+    const source = new Source().hold(root, ...leaves.slice(1))
+    await assert.rejects(exported(root, source), (error) => hasCode(error, 'no-provider'))
+  })
+})
