@@ -390,16 +390,16 @@ function temporaryName(name: string, root: CID): string {
   return `.${kept}${tail}`
 }
 
-/** Whether a link's target, taken from where the link is, stays below the top of the result. */
+/**
+ * Whether a link's target, taken from where the link is, stays below the top of the result. `..` is taken only at the
+ * front: behind a name it could step out of where another link of the same result leads.
+ */
 function staysInside(path: readonly string[], target: string): boolean {
   if (target.startsWith('/') || target === '' || target.includes('\0')) return false
-  let depth = path.length - 1
-  for (const segment of target.split('/')) {
-    if (segment === '..') depth--
-    else if (segment !== '.' && segment !== '') depth++
-    if (depth < 0) return false
-  }
-  return true
+  const segments = target.split('/').filter((segment) => segment !== '.' && segment !== '')
+  const steps = segments.findIndex((segment) => segment !== '..')
+  const up = steps === -1 ? segments.length : steps
+  return up <= path.length - 1 && !segments.slice(up).includes('..')
 }
 
 async function allocatedBytes(path: string): Promise<number> {

@@ -11,7 +11,7 @@ import type { Clock } from '../../common/clock.ts'
 import { P2PError } from '../../common/errors.ts'
 import type { GetPhase, OnProgress } from '../../common/progress.ts'
 import { formatDuration, MINUTE_MS, SECOND_MS } from '../../common/units.ts'
-import { parseRef, type Ref } from '../../dag/ref.ts'
+import { parseRef, type Ref, sourcesOf } from '../../dag/ref.ts'
 import { BlockService } from '../../exchange/blockservice.ts'
 import type { Exchange, Session, SessionStats } from '../../exchange/exchange.ts'
 import { ensureFolder, type Output, openOutput } from '../../files/output.ts'
@@ -21,7 +21,7 @@ import type { Routing } from '../../routing/routing.ts'
 import { type ExportProgress, exportTree } from '../../unixfs/exporter.ts'
 import { resolvePath } from '../../unixfs/path.ts'
 import type { GetOptions, GetResult, GetTarget } from '../api.ts'
-import { Sources, sourcesOf } from './sources.ts'
+import { Sources } from './sources.ts'
 
 const DEFAULT_TIMEOUT_MS = MINUTE_MS
 const REPORT_MS = 250

@@ -138,19 +138,6 @@ export class Sources {
   }
 }
 
-/** Multiaddrs that end in `/p2p/<peer id>`, as one source per peer. */
-export function sourcesOf(multiaddrs: readonly string[]): Source[] {
-  const sources = new Map<string, Source>()
-  for (const multiaddr of multiaddrs) {
-    const peerId = multiaddr.slice(multiaddr.lastIndexOf('/') + 1)
-    const source = sources.get(peerId) ?? { peerId, multiaddrs: [] }
-    // An address of nothing but the peer says where to look, not where it is.
-    if (multiaddr !== `/p2p/${peerId}`) source.multiaddrs.push(multiaddr)
-    sources.set(peerId, source)
-  }
-  return [...sources.values()]
-}
-
 function count(number: number, noun: string): string {
   return `${number} ${noun}${number === 1 ? '' : 's'}`
 }

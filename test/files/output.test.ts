@@ -1,0 +1,214 @@
+import assert from 'node:assert/strict'
+import { access, mkdir, readdir, readFile, readlink, symlink, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { describe, type TestContext, test } from 'node:test'
+import type { CID } from 'multiformats/cid'
+import { References } from '../../src/blockstore/references.ts'
+import { hasCode } from '../../src/common/errors.ts'
+import { MiB } from '../../src/common/units.ts'
+import { openDatabase } from '../../src/database/database.ts'
+import { openOutput } from '../../src/files/output.ts'
+import { randomBlock } from '../support/blocks.ts'
+import { makeTempDir } from '../support/temp.ts'
+
+const ROOT = randomBlock('root', 100).cid
+
+interface Setting {
+  folder: string
+  references: References
+  open: (options?: { force?: boolean; bootId?: string; target?: string }) => ReturnType<typeof openOutput>
+}
+
+async function inRepo(t: TestContext, run: (setting: Setting) => Promise<void>): Promise<void> {
+  const folder = await makeTempDir(t)
+  const database = await openDatabase(join(folder, 'database'))
+  const references = new References(database)
+  const open: Setting['open'] = ({ force = false, bootId = 'boot', target = join(folder, 'result') } = {}) =>
+    openOutput({ target, root: ROOT, force, references, bootId })
+  try {
+    await run({ folder, references, open })
+  } finally {
+    references.close()
+    await database.close()
+  }
+}
+
+const file = (bytes: number, ...path: string[]) => ({ id: 0, path, bytes })
+const isThere = (path: string) => access(path).then(() => true, () => false)
+
+describe('output of get', () => {
+  test('a file appears under its name when it is whole, with nothing left beside it', async (t) => {
+    await inRepo(t, async ({ folder, open, references }) => {
+      const [first, second] = [randomBlock('first', 1000), randomBlock('second', 500)]
+      const output = await open()
+      const target = file(1500)
+      await output.openFile(target)
+      await output.write({ file: target, offset: 1000 }, second.bytes, second.cid)
+      assert.equal(await isThere(join(folder, 'result')), false)
+      await output.write({ file: target, offset: 0 }, first.bytes, first.cid)
+      await output.closeFile(target)
+      await output.finish()
+      await output.close()
+      assert.deepEqual(await readFile(join(folder, 'result')), Buffer.concat([first.bytes, second.bytes]))
+      assert.deepEqual((await readdir(folder)).toSorted(), ['database', 'result'])
+      assert.deepEqual(Buffer.from((await references.get(second.cid))!), Buffer.from(second.bytes))
+    })
+  })
+
+  test('a target that exists is refused and left alone, whatever it is', async (t) => {
+    await inRepo(t, async ({ folder, open }) => {
+      await symlink('nowhere', join(folder, 'result'))
+      await assert.rejects(open(), (error) => hasCode(error, 'target-exists'))
+      assert.equal(await readlink(join(folder, 'result')), 'nowhere')
+    })
+  })
+
+  test('a target that comes up meanwhile is not overwritten', async (t) => {
+    await inRepo(t, async ({ folder, open }) => {
+      const output = await open()
+      const target = file(0)
+      await output.openFile(target)
+      await output.closeFile(target)
+      await writeFile(join(folder, 'result'), 'mine')
+      await assert.rejects(output.finish(), (error) => hasCode(error, 'target-exists'))
+      await output.close()
+      assert.equal(await readFile(join(folder, 'result'), 'utf8'), 'mine')
+    })
+  })
+
+  test('with force a whole folder is replaced', async (t) => {
+    await inRepo(t, async ({ folder, open }) => {
+      await mkdir(join(folder, 'result'))
+      await writeFile(join(folder, 'result', 'old'), 'old')
+      const output = await open({ force: true })
+      const block = randomBlock('new', 10)
+      const target = file(10, 'sub', 'new')
+      await output.makeFolder([])
+      await output.makeFolder(['sub'])
+      await output.write({ file: target, offset: 0 }, block.bytes, block.cid)
+      await output.closeFile(target)
+      assert.equal(await readFile(join(folder, 'result', 'old'), 'utf8'), 'old')
+      await output.finish()
+      await output.close()
+      assert.deepEqual(await readdir(join(folder, 'result')), ['sub'])
+      assert.deepEqual((await readdir(folder)).toSorted(), ['database', 'result'])
+    })
+  })
+
+  test('what one run has written the next one knows without reading it', async (t) => {
+    await inRepo(t, async ({ open }) => {
+      const [first, second] = [randomBlock('first', MiB), randomBlock('second', MiB)]
+      const interrupted = await open()
+      const target = file(2 * MiB)
+      await interrupted.openFile(target)
+      await interrupted.write({ file: target, offset: 0 }, first.bytes, first.cid)
+      await interrupted.close()
+
+      const resumed = await open()
+      assert.ok(resumed.resumes)
+      await resumed.openFile(target)
+      assert.equal(await resumed.placedBytes(first.cid, { file: target, offset: 0 }), MiB)
+      assert.equal(await resumed.placedBytes(first.cid, { file: target, offset: MiB }), undefined)
+      assert.equal(await resumed.placedBytes(second.cid, { file: target, offset: MiB }), undefined)
+      await resumed.close()
+    })
+  })
+
+  test('after a reboot what was written is hashed before it is believed', async (t) => {
+    await inRepo(t, async ({ folder, open }) => {
+      const [whole, torn] = [randomBlock('whole', 1000), randomBlock('torn', 1000)]
+      const interrupted = await open({ bootId: 'before' })
+      const target = file(2000)
+      await interrupted.openFile(target)
+      await interrupted.write({ file: target, offset: 0 }, whole.bytes, whole.cid)
+      await interrupted.write({ file: target, offset: 1000 }, torn.bytes, torn.cid)
+      await interrupted.close()
+      const [temporary] = (await readdir(folder)).filter((name) => name.endsWith('.p2p'))
+      const bytes = await readFile(join(folder, temporary!))
+      bytes.fill(0, 1500)
+      await writeFile(join(folder, temporary!), bytes)
+
+      const resumed = await open({ bootId: 'after' })
+      assert.equal(await resumed.placedBytes(whole.cid, { file: target, offset: 0 }), 1000)
+      assert.equal(await resumed.placedBytes(torn.cid, { file: target, offset: 1000 }), undefined)
+      await resumed.close()
+    })
+  })
+
+  test('links are made last, and only those that stay inside', async (t) => {
+    await inRepo(t, async ({ folder, open }) => {
+      const output = await open()
+      await output.makeFolder([])
+      await output.makeFolder(['sub'])
+      const inside = { good: 'sub', 'sub/up': '../good' }
+      const outside = { a: '/etc/passwd', b: '..', 'sub/c': '../../x', d: '', 'sub/e': 'x/../../../y', f: 'sub/up/..' }
+      for (const [path, target] of Object.entries({ ...inside, ...outside })) {
+        await output.makeLink(path.split('/'), target)
+      }
+      await output.finish()
+      await output.close()
+      assert.equal(await readlink(join(folder, 'result', 'good')), 'sub')
+      assert.equal(await readlink(join(folder, 'result', 'sub', 'up')), '../good')
+      assert.deepEqual(output.skipped.map(({ name }) => name).toSorted(), Object.keys(outside).toSorted())
+      assert.deepEqual((await readdir(join(folder, 'result'))).toSorted(), ['good', 'sub'])
+      assert.deepEqual(await readdir(join(folder, 'result', 'sub')), ['up'])
+    })
+  })
+
+  test('a link planted where the result is built is not followed', async (t) => {
+    await inRepo(t, async ({ folder, open }) => {
+      await writeFile(join(folder, 'victim'), 'safe')
+      const output = await open()
+      await output.makeFolder([])
+      const [temporary] = (await readdir(folder)).filter((name) => name.endsWith('.p2p'))
+      await symlink(join(folder, 'victim'), join(folder, temporary!, 'entry'))
+      await assert.rejects(output.openFile(file(10, 'entry')), (error) => hasCode(error, 'io'))
+      await output.close()
+      assert.equal(await readFile(join(folder, 'victim'), 'utf8'), 'safe')
+    })
+  })
+
+  test('more content than the disk has room for is refused before the first byte', async (t) => {
+    await inRepo(t, async ({ open }) => {
+      const output = await open()
+      await output.expectBytes(MiB)
+      await assert.rejects(output.expectBytes(2 ** 52), (error) => hasCode(error, 'disk-full'))
+      await output.close()
+    })
+  })
+
+  test('the name of what is built fits, however long the target is', async (t) => {
+    await inRepo(t, async ({ folder, open }) => {
+      const name = 'ü'.repeat(127)
+      const output = await open({ target: join(folder, name) })
+      const target = file(0)
+      await output.openFile(target)
+      await output.closeFile(target)
+      await output.finish()
+      await output.close()
+      assert.ok(await isThere(join(folder, name)))
+    })
+  })
+
+  test('many files at once stay within the number of open files', async (t) => {
+    await inRepo(t, async ({ folder, open }) => {
+      const output = await open()
+      await output.makeFolder([])
+      const blocks = Array.from({ length: 400 }, (_, index) => randomBlock(`file ${index}`, 20))
+      const files = blocks.map((_, index) => ({ id: index, path: [`f${index}`], bytes: 20 }))
+      await Promise.all(files.map((target) => output.openFile(target)))
+      const open0 = (await readdir('/proc/self/fd').catch(() => [])).length
+      assert.ok(open0 < 250, `${open0}`)
+      await Promise.all(
+        files.map(async (target, index) => {
+          const block = blocks[index]!
+          await output.write({ file: target, offset: 0 }, block.bytes, block.cid as CID)
+          await output.closeFile(target)
+        }),
+      )
+      await output.finish()
+      await output.close()
+      assert.equal((await readdir(join(folder, 'result'))).length, 400)
+    })
+  })
+})
