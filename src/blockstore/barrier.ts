@@ -11,9 +11,9 @@ import { openFile } from './open-file.ts'
 const PARALLEL = 16
 /** Written and not yet synced: beyond this, syncing starts in the background. */
 const BACKGROUND_BYTES = 64 * MiB
-const BACKGROUND_FILES = 4096
-/** Leaves half of libuv's four threads to reading and writing. */
-const BACKGROUND_PARALLEL = 2
+const BACKGROUND_FILES = 32_768
+/** As many as libuv has threads by default: more would keep reading and writing waiting. */
+const BACKGROUND_PARALLEL = 4
 
 interface PutFile {
   shard: string

@@ -1,14 +1,14 @@
 /**
  * Blocks as files, one each, in the layout of `blockstore-fs`: `<blocks>/<shard>/<multihash in base32>.data`. The
  * library lists and deletes. Writing and reading are ours, because it never syncs, gives two writers of a block the same
- * temporary file, reports every failure as "not found", checks no hash, and reads at a quarter of the speed.
+ * temporary file, loses the code of every failure, checks no hash, and reads at less than half the speed.
  *
  * Used through `local-blockstore.ts`; the repo's lock makes this process the only one.
  */
 
 import { mkdir, rename, rm, stat } from 'node:fs/promises'
 import { basename, join } from 'node:path'
-import { FsBlockstore as LibraryStore } from 'blockstore-fs'
+import type { FsBlockstore as LibraryStore } from 'blockstore-fs'
 import { base32upper } from 'multiformats/bases/base32'
 import type { CID } from 'multiformats/cid'
 import * as Digest from 'multiformats/hashes/digest'
@@ -46,16 +46,14 @@ const sharding = {
 
 export class FsBlockStore implements BlockStore {
   readonly #folder: string
-  readonly #library: LibraryStore
   readonly #writers = new KeyedLock()
   readonly #shardsMade = new Set<string>()
-  #temporaryCount = 0
-
   readonly #barrier: Barrier
+  #temporaryCount = 0
+  #libraryStore: LibraryStore | undefined
 
   private constructor(folder: string) {
     this.#folder = folder
-    this.#library = new LibraryStore(folder, { shardingStrategy: sharding })
     this.#barrier = new Barrier(folder, (shard, file) => this.#setAside(shard, file))
   }
 
@@ -68,9 +66,8 @@ export class FsBlockStore implements BlockStore {
   static async open(folder: string): Promise<FsBlockStore> {
     const store = new FsBlockStore(folder)
     try {
-      await store.#library.open()
       await rm(join(folder, TEMPORARY), { recursive: true, force: true })
-      await mkdir(join(folder, TEMPORARY), { mode: 0o700 })
+      await mkdir(join(folder, TEMPORARY), { recursive: true, mode: 0o700 })
     } catch (error) {
       throw localIoError(error, 'open the block store', folder)
     }
@@ -123,7 +120,7 @@ export class FsBlockStore implements BlockStore {
     if (whyRefused(cid) !== undefined || isIdentity(cid)) return
     await this.#writers.run(blockKey(cid), async () => {
       try {
-        await this.#library.delete(cid)
+        await (await this.#library()).delete(cid)
       } catch (error) {
         throw localIoError(error, 'delete the block', this.#pathOf(cid))
       }
@@ -137,11 +134,19 @@ export class FsBlockStore implements BlockStore {
 
   async *keys({ signal }: AbortOptions = {}): AsyncGenerator<BlockKey> {
     try {
-      for await (const { cid } of this.#library.getAll(signal === undefined ? {} : { signal })) yield blockKey(cid)
+      const library = await this.#library()
+      for await (const { cid } of library.getAll(signal === undefined ? {} : { signal })) yield blockKey(cid)
     } catch (error) {
       signal?.throwIfAborted()
       throw localIoError(error, 'list the block store', this.#folder)
     }
+  }
+
+  async #library(): Promise<LibraryStore> {
+    // Loaded here because adding and serving do without it, and it is slow to load.
+    const { FsBlockstore } = await import('blockstore-fs')
+    this.#libraryStore ??= new FsBlockstore(this.#folder, { shardingStrategy: sharding })
+    return this.#libraryStore
   }
 
   #pathOf(cid: CID): string {

@@ -1,12 +1,16 @@
 /** The two records behind `references.ts`, as they are in the database. */
 
-/** Where a block lies in a file that is known by its id. */
+import { LEAF_FORMS, type LeafForm } from '../dag/leaf-form.ts'
+
+/** Where the content of a leaf lies in a file that is known by its id. */
 export interface Reference {
   fileId: number
   /** Bytes from the start of the file. */
   offset: number
-  /** Bytes of the block. */
+  /** Bytes of content. */
   length: number
+  /** How the block is made from it. */
+  form: LeafForm
 }
 
 export interface ReferencedFile {
@@ -27,20 +31,26 @@ export interface ReferencedFile {
 
 export type FileRecord = Omit<ReferencedFile, 'id'>
 
-const ENCODED_BYTES = 14
+const ENCODED_BYTES = 15
 
-/** File id (4 bytes), offset (6), length (4), big-endian. */
-export function encodeReference({ fileId, offset, length }: Reference): Uint8Array {
+/** File id (4 bytes), offset (6), length (4), form (1), big-endian. */
+export function encodeReference({ fileId, offset, length, form }: Reference): Uint8Array {
   const bytes = Buffer.alloc(ENCODED_BYTES)
   bytes.writeUInt32BE(fileId, 0)
   bytes.writeUIntBE(offset, 4, 6)
   bytes.writeUInt32BE(length, 10)
+  bytes.writeUInt8(LEAF_FORMS.indexOf(form), 14)
   return bytes
 }
 
 export function decodeReference(bytes: Uint8Array): Reference {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  return { fileId: buffer.readUInt32BE(0), offset: buffer.readUIntBE(4, 6), length: buffer.readUInt32BE(10) }
+  return {
+    fileId: buffer.readUInt32BE(0),
+    offset: buffer.readUIntBE(4, 6),
+    length: buffer.readUInt32BE(10),
+    form: LEAF_FORMS[buffer.readUInt8(14)] ?? 'raw',
+  }
 }
 
 export function encodeId(id: number): Uint8Array {

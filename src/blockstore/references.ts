@@ -14,6 +14,7 @@ import { errnoOf, localIoError } from '../common/errors.ts'
 import { KeyedLock } from '../common/keyed-lock.ts'
 import { matchesCid, whyRefused } from '../dag/block.ts'
 import { type BlockKey, blockKey, keyOfMultihash, multihashOfKey } from '../dag/cid.ts'
+import { leafBlock, leafBlockLength } from '../dag/leaf-form.ts'
 import type { Database, Space, SpaceOperation, WriteOptions } from '../database/database.ts'
 import { readAt } from './open-file.ts'
 import { type FileOnDisk, OpenFiles } from './open-files.ts'
@@ -179,7 +180,7 @@ export class References {
     if (whyRefused(cid) !== undefined) return undefined
     const [reference] = await this.lookupMany([blockKey(cid)])
     if (reference === undefined || (await this.#usableFile(reference.fileId)) === undefined) return undefined
-    return reference.length
+    return leafBlockLength(reference.form, reference.length)
   }
 
   /** The verified bytes of a block, or undefined if no file has it any more. @throws P2PError `io` */
@@ -199,8 +200,9 @@ export class References {
     if (file === undefined) return undefined
     try {
       const { offset, length } = reference
-      const bytes = await this.#openFiles.use(file, (handle) => readAt(handle, offset, length))
-      return matchesCid(cid, bytes) ? bytes : undefined
+      const content = await this.#openFiles.use(file, (handle) => readAt(handle, offset, length))
+      const block = leafBlock(reference.form, content)
+      return matchesCid(cid, block) ? block : undefined
     } catch (error) {
       options?.signal?.throwIfAborted()
       if (isAbsent(error)) return undefined

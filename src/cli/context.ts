@@ -13,7 +13,7 @@ import type { Output } from './render.ts'
 import type { OutputStream } from './terminal-progress.ts'
 
 /** The process, as far as commands see it. */
-export interface Surroundings {
+interface Surroundings {
   stdin: AsyncIterable<Uint8Array> & { isTTY?: boolean }
   stdout: OutputStream
   stderr: OutputStream

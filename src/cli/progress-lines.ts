@@ -70,7 +70,8 @@ function facts(event: TransferProgress): string[] {
     return parts
   }
   if (event.bytesPerSecond > 0) parts.push(`${formatBytes(event.bytesPerSecond)}/s`)
-  if (event.etaSeconds !== null) parts.push(`ETA ${formatDuration(event.etaSeconds * SECOND_MS)}`)
+  if (event.etaSeconds !== null && event.etaSeconds > 0)
+    parts.push(`ETA ${formatDuration(event.etaSeconds * SECOND_MS)}`)
   const connected = event.peers.filter((peer) => peer.connected).length
   parts.push(`peers ${connected}`)
   return parts

@@ -15,6 +15,7 @@ import { mapBounded } from '../common/concurrency.ts'
 import { errnoOf, localIoError, P2PError } from '../common/errors.ts'
 import { formatBytes, MiB } from '../common/units.ts'
 import { blockKey } from '../dag/cid.ts'
+import { leafFormOf } from '../dag/leaf-form.ts'
 
 /** Content that may be lost by a power cut while a download runs. */
 const SYNC_EVERY_BYTES = 64 * MiB
@@ -155,14 +156,13 @@ export class Output {
     const [reference] = await this.#options.references.lookupMany([blockKey(cid)])
     if (reference?.fileId !== open.fileId || reference.offset !== offset) return undefined
     if (!open.mustVerify) return reference.length
-    const content = await this.#options.references.read(reference, cid)
-    if (content !== undefined) return content.byteLength
+    if ((await this.#options.references.read(reference, cid)) !== undefined) return reference.length
     await this.#options.references.drop(open.fileId, [blockKey(cid)])
     return undefined
   }
 
   /** Returns once the content is written and noted. */
-  async write({ file, offset }: Place, content: Uint8Array, cid: CID | undefined): Promise<void> {
+  async write({ file, offset }: Place, content: Uint8Array, leaf: CID | undefined): Promise<void> {
     const open = await this.#open(file)
     await this.#withHandle(open, async (handle) => {
       for (let done = 0; done < content.byteLength; ) {
@@ -172,8 +172,9 @@ export class Output {
     })
     open.unsyncedBytes += content.byteLength
     this.#syncInBackground(content.byteLength)
-    if (cid === undefined) return
-    this.#pending.push({ key: blockKey(cid), fileId: open.fileId, offset, length: content.byteLength })
+    const form = leaf === undefined ? undefined : leafFormOf(leaf, content)
+    if (leaf === undefined || form === undefined) return
+    this.#pending.push({ key: blockKey(leaf), fileId: open.fileId, offset, length: content.byteLength, form })
     this.#flushing ??= this.#flush()
     await this.#flushing
   }

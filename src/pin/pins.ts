@@ -11,14 +11,12 @@ import { KeyedLock } from '../common/keyed-lock.ts'
 import { blockKey, RAW } from '../dag/cid.ts'
 import type { Space } from '../database/database.ts'
 
-export type PinKind = 'recursive' | 'kept'
-
 export interface Pin {
   cid: CID
   name?: string | undefined
   /** Bytes of file content below the root. */
   bytes: number
-  kind: PinKind
+  kind: 'recursive' | 'kept'
   /** Milliseconds since 1970. */
   createdAt: number
 }

@@ -92,9 +92,12 @@ export class Repo {
 
   /** Lets go of the repo. */
   async close(): Promise<void> {
-    // While the lock is still ours, so that it cannot be the next holder's file.
-    await rm(this.location.holderFile, { force: true })
-    await this.database.close()
+    try {
+      // While the lock is still ours, so that it cannot be the next holder's file.
+      await rm(this.location.holderFile, { force: true })
+    } finally {
+      await this.database.close()
+    }
   }
 }
 

@@ -262,8 +262,10 @@ export class DhtRouting implements Routing {
     const onAdd = () => {
       if (part.hasPeers) return
       part.hasPeers = true
-      void this.#lookUpSelf(part)
-      for (const listener of this.#firstPeerListeners) listener()
+      // Through its first peer the node finds more of them, to which the listeners then announce as well.
+      void this.#lookUpSelf(part).then(() => {
+        for (const listener of this.#firstPeerListeners) listener()
+      })
     }
     const onRemove = () => {
       part.hasPeers = routingTable.size > 0

@@ -25,7 +25,7 @@ export interface FileChild {
   bytes: number
 }
 
-export interface NodeMetadata {
+interface NodeMetadata {
   /** Permission bits with setuid, setgid and sticky: 0 to 0o7777. */
   mode?: number | undefined
   mtime?: Mtime | undefined

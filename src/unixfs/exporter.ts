@@ -30,8 +30,8 @@ export interface ContentSink {
   openFile(file: WalkFile): Promise<void>
   /** The size of the leaf if an earlier run has left it in this place. */
   placedBytes(cid: CID, place: Place): Promise<number | undefined>
-  /** @param cid - the leaf's CID if its block is the content itself, so that the place can stand for the block */
-  write(place: Place, content: Uint8Array, cid: CID | undefined): Promise<void>
+  /** @param leaf - the CID of the block if it holds this content and nothing else */
+  write(place: Place, content: Uint8Array, leaf: CID | undefined): Promise<void>
   /** The whole content of the file is in place. */
   closeFile(file: WalkFile): Promise<void>
   /** An entry that is left out. */
@@ -172,7 +172,7 @@ class Export {
         if (found.file.bytes === 0) await this.#finishFile(found.file)
         return
       case 'content':
-        if (found.content.byteLength > 0) await this.#write(found.place, found.content, undefined)
+        if (found.content.byteLength > 0) await this.#write(found.place, found.content, found.leaf)
     }
   }
 
@@ -222,9 +222,9 @@ class Export {
     throw new P2PError('bad-data', `Block ${step.cid} holds ${sizes}`)
   }
 
-  async #write(place: Place, content: Uint8Array, cid: CID | undefined): Promise<void> {
+  async #write(place: Place, content: Uint8Array, leaf: CID | undefined): Promise<void> {
     await this.#stateOf(place.file).opened
-    if (content.byteLength > 0) await this.#sink.write(place, content, cid)
+    if (content.byteLength > 0) await this.#sink.write(place, content, leaf)
     await this.#placed(place.file, content.byteLength)
   }
 

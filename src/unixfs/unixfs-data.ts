@@ -19,7 +19,7 @@ import {
 /** In the order of their numbers on the wire. */
 const TYPES = ['raw', 'directory', 'file', 'metadata', 'symlink', 'hamt-shard'] as const
 
-export type UnixfsType = (typeof TYPES)[number]
+type UnixfsType = (typeof TYPES)[number]
 
 /** Seconds since 1970, negative before, and nanoseconds (0 to 999,999,999) after them. */
 export interface Mtime {

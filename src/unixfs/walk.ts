@@ -67,8 +67,8 @@ export type Found =
   | { type: 'folder'; path: readonly string[] }
   | { type: 'link'; path: readonly string[]; target: string }
   | { type: 'file'; file: WalkFile }
-  /** Content that is inside the node itself. */
-  | { type: 'content'; place: Place; content: Uint8Array }
+  /** Content that is inside the node itself; `leaf` is the node if there is nothing else in it. */
+  | { type: 'content'; place: Place; content: Uint8Array; leaf: CID | undefined }
   | { type: 'refused'; path: readonly string[]; reason: string }
 
 interface FileCursor {
@@ -175,10 +175,10 @@ export class Walk {
         return this.#openFolder(context.path, context.depth, node, blockBytes)
       case 'root':
         this.#unmeasured--
-        return this.#resolveEntry([], 0, node, blockBytes)
+        return this.#resolveEntry(step.cid, [], 0, node, blockBytes)
       case 'entry':
         this.#totalBytes -= context.tsize
-        return this.#resolveEntry(context.path, context.depth, node, blockBytes)
+        return this.#resolveEntry(step.cid, context.path, context.depth, node, blockBytes)
     }
   }
 
@@ -250,7 +250,7 @@ export class Walk {
     return undefined
   }
 
-  #resolveEntry(path: readonly string[], depth: number, node: DecodedNode, blockBytes: number): Found[] {
+  #resolveEntry(cid: CID, path: readonly string[], depth: number, node: DecodedNode, blockBytes: number): Found[] {
     switch (node.kind) {
       case 'symlink':
         return [{ type: 'link', path, target: node.target }]
@@ -262,7 +262,7 @@ export class Walk {
         this.#totalBytes += node.content.byteLength
         return [
           { type: 'file', file },
-          { type: 'content', place: { file, offset: 0 }, content: node.content },
+          { type: 'content', place: { file, offset: 0 }, content: node.content, leaf: cid },
         ]
       }
       case 'file': {
@@ -289,7 +289,7 @@ export class Walk {
       throw new P2PError('bad-data', `Block ${cid} holds ${bytes} bytes where its parent says ${contentBytes}`)
     }
     if (node.kind === 'file') return this.#openFile(file, offset, depth, node, blockBytes)
-    return [{ type: 'content', place: { file, offset }, content: node.content }]
+    return [{ type: 'content', place: { file, offset }, content: node.content, leaf: cid }]
   }
 
   #openFile(
@@ -311,7 +311,7 @@ export class Walk {
     }
     this.#hold(cursor)
     if (node.content.byteLength === 0) return []
-    return [{ type: 'content', place: { file, offset: base }, content: node.content }]
+    return [{ type: 'content', place: { file, offset: base }, content: node.content, leaf: undefined }]
   }
 
   #openFolder(

@@ -31,9 +31,9 @@ describe('bitswap messages', () => {
       { cid: HELLO, cancel: true, wantType: WANT_BLOCK, priority: 1, sendDontHave: false },
     ])
     const cid = Buffer.from(HELLO.bytes).toString('hex')
-    const first = `0a24${cid}1007` + '2001' + '2801'
-    const second = `0a24${cid}1001` + '1801'
-    assert.equal(Buffer.from(bytes).toString('hex'), `5c0a5a` + `0a2c${first}` + `0a2a${second}`)
+    const first = `0a24${cid}100720012801`
+    const second = `0a24${cid}10011801`
+    assert.equal(Buffer.from(bytes).toString('hex'), `5c0a5a0a2c${first}0a2a${second}`)
   })
 
   test('blocks, presences and pending bytes come back as they were sent, and blocks are not copied', () => {

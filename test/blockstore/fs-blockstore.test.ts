@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict'
-import { spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdir, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -12,7 +11,7 @@ import { hasCode } from '../../src/common/errors.ts'
 import { MiB } from '../../src/common/units.ts'
 import { multihashOfKey } from '../../src/dag/cid.ts'
 import { damaged, randomBlock } from '../support/blocks.ts'
-import { runChildModule, startChildModule } from '../support/child-module.ts'
+import { canRun, runChildModule, startChildModule } from '../support/child-module.ts'
 import { makeTempDir } from '../support/temp.ts'
 
 function pathOf(folder: string, cid: CID): string {
@@ -32,10 +31,6 @@ const STORE_PROGRAM = `
   }
   const store = await FsBlockStore.open(argument.folder)
 `
-
-function canRun(command: string, ...args: string[]): boolean {
-  return spawnSync(command, args, { stdio: 'ignore' }).status === 0
-}
 
 const noStrace = canRun('strace', '-f', '-e', 'trace=none', 'true') ? false : 'needs strace'
 const noTmpfs = canRun('unshare', '--user', '--map-root-user', '--mount', 'sh', '-c', 'mount -t tmpfs tmpfs /mnt')

@@ -1,19 +1,40 @@
 import assert from 'node:assert/strict'
-import { appendFile, mkdir, open, readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import {
+  appendFile,
+  mkdir,
+  open,
+  readdir,
+  readFile,
+  readlink,
+  rename,
+  rm,
+  stat,
+  symlink,
+  utimes,
+  writeFile,
+} from 'node:fs/promises'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import { encode, prepare } from '@ipld/dag-pb'
 import { LocalBlockStore } from '../../src/blockstore/local-blockstore.ts'
 import { References } from '../../src/blockstore/references.ts'
 import { hasCode } from '../../src/common/errors.ts'
+import { MINUTE_MS } from '../../src/common/units.ts'
 import type { Block } from '../../src/dag/block.ts'
 import { type BlockKey, blockKey } from '../../src/dag/cid.ts'
+import { leafFormOf } from '../../src/dag/leaf-form.ts'
 import { type Database, openDatabase } from '../../src/database/database.ts'
-import { damaged, randomBlock } from '../support/blocks.ts'
+import { encodeUnixfs } from '../../src/unixfs/unixfs-data.ts'
+import { dagPbBlock, damaged, randomBlock } from '../support/blocks.ts'
+import { randomBytes } from '../support/bytes.ts'
 import { cleanUpAfter } from '../support/clean-up.ts'
 import { MemoryBlockStore } from '../support/memory-blockstore.ts'
 import { makeTempDir } from '../support/temp.ts'
 
 const BLOCK_BYTES = 5000
+const noProc = existsSync('/proc/self/fd') ? false : 'needs /proc'
 const root = randomBlock('root', 10).cid
 const otherRoot = randomBlock('other root', 10).cid
 
@@ -38,7 +59,7 @@ async function writeBlocks(references: References, path: string, blocks: Block[]
   await writeFile(path, Buffer.concat(blocks.map(({ bytes }) => bytes)))
   await references.record(
     blocks.map(({ cid, bytes }, index) => {
-      return { key: blockKey(cid), fileId: id, offset: index * BLOCK_BYTES, length: bytes.byteLength }
+      return { key: blockKey(cid), fileId: id, offset: index * BLOCK_BYTES, length: bytes.byteLength, form: 'raw' }
     }),
   )
   return id
@@ -65,9 +86,9 @@ test('a file under construction gives the blocks that are in it, over a restart 
   const again = new References(database)
   const found = await again.lookupMany([...keysOf(blocks), blockKey(root)])
   assert.deepEqual(found, [
-    { fileId: id, offset: 0, length: BLOCK_BYTES },
-    { fileId: id, offset: BLOCK_BYTES, length: BLOCK_BYTES },
-    { fileId: id, offset: 2 * BLOCK_BYTES, length: BLOCK_BYTES },
+    { fileId: id, offset: 0, length: BLOCK_BYTES, form: 'raw' },
+    { fileId: id, offset: BLOCK_BYTES, length: BLOCK_BYTES, form: 'raw' },
+    { fileId: id, offset: 2 * BLOCK_BYTES, length: BLOCK_BYTES, form: 'raw' },
     undefined,
   ])
   for (const [index, { cid, bytes }] of blocks.entries()) {
@@ -87,7 +108,7 @@ test('holds offsets beyond four gibibytes', async (t) => {
   await file.write(bytes, 0, bytes.byteLength, offset)
   await file.close()
   const id = await references.createFile({ path, root })
-  await references.record([{ key: blockKey(cid), fileId: id, offset, length: bytes.byteLength }])
+  await references.record([{ key: blockKey(cid), fileId: id, offset, length: bytes.byteLength, form: 'raw' }])
   assert.deepEqual(await references.get(cid), bytes)
 })
 
@@ -148,10 +169,10 @@ test('a file that is gone, cut or replaced counts as missing; one that cannot be
   assert.equal(await references.get(cid), undefined)
 
   const looping = join(folder, 'loop')
-  await (await import('node:fs/promises')).symlink(looping, looping)
+  await symlink(looping, looping)
   const unreadable = randomBlock('unreadable', BLOCK_BYTES)
   const id = await references.createFile({ path: looping, root })
-  await references.record([{ key: blockKey(unreadable.cid), fileId: id, offset: 0, length: BLOCK_BYTES }])
+  await references.record([{ key: blockKey(unreadable.cid), fileId: id, offset: 0, length: BLOCK_BYTES, form: 'raw' }])
   await assert.rejects(references.get(unreadable.cid), (error) => hasCode(error, 'io'))
 })
 
@@ -164,10 +185,10 @@ test('a block stays with the file that has it, and moves when that file has not 
   const fileOf = async () => (await references.lookupMany(keysOf([block!])))[0]?.fileId
   assert.equal(await fileOf(), first)
   await rm(join(folder, 'first'))
-  await references.record([{ key: blockKey(block!.cid), fileId: second, offset: 0, length: BLOCK_BYTES }])
+  await references.record([{ key: blockKey(block!.cid), fileId: second, offset: 0, length: BLOCK_BYTES, form: 'raw' }])
   assert.equal(await fileOf(), second)
   // Within one file the newest place counts.
-  await references.record([{ key: blockKey(block!.cid), fileId: second, offset: 7, length: BLOCK_BYTES }])
+  await references.record([{ key: blockKey(block!.cid), fileId: second, offset: 7, length: BLOCK_BYTES, form: 'raw' }])
   assert.equal((await references.lookupMany(keysOf([block!])))[0]?.offset, 7)
 })
 
@@ -193,7 +214,7 @@ test('what refers to a forgotten file is absent, is cleared away, and its id is 
   assert.ok(next > id)
   // A reference that was left behind gives way.
   const { cid } = blocks[1]!
-  await again.record([{ key: blockKey(cid), fileId: next, offset: BLOCK_BYTES, length: BLOCK_BYTES }])
+  await again.record([{ key: blockKey(cid), fileId: next, offset: BLOCK_BYTES, length: BLOCK_BYTES, form: 'raw' }])
   assert.equal((await again.lookupMany(keysOf(blocks)))[1]?.fileId, next)
   assert.equal(await count(), 1)
   assert.deepEqual(await again.get(cid), blocks[1]!.bytes)
@@ -243,13 +264,12 @@ test('drops references that turn out to be wrong, those of this file only', asyn
   )
 })
 
-test('reads many files with few of them open', async (t) => {
+test('reads many files with few of them open', { skip: noProc, timeout: MINUTE_MS }, async (t) => {
   const { folder, references } = await makeFixture(t)
   const blocks = someBlocks(100)
   for (const [index, block] of blocks.entries()) await writeBlocks(references, join(folder, String(index)), [block])
   const opened = async () => {
     const links = await readdir('/proc/self/fd')
-    const { readlink } = await import('node:fs/promises')
     const targets = await Promise.all(links.map((link) => readlink(`/proc/self/fd/${link}`).catch(() => '')))
     return targets.filter((target) => /\/\d+$/.test(target) && target.startsWith(folder)).length
   }
@@ -260,7 +280,9 @@ test('reads many files with few of them open', async (t) => {
       blocks.map(({ bytes }) => bytes),
     )
   }
-  if (process.platform === 'linux') assert.ok((await opened()) <= 32 + 1)
+  // Those beyond the limit are closed without anybody waiting for it.
+  while ((await opened()) > 32) await nextTurn()
+  assert.ok((await opened()) > 0)
 })
 
 test('the local store gives referenced blocks, files first, and leaves the user files alone', async (t) => {
@@ -290,4 +312,22 @@ test('the local store gives referenced blocks, files first, and leaves the user 
   await store.put(second.cid, second.bytes)
   files.blocks.set(blockKey(second.cid), damaged(second.bytes))
   assert.deepEqual(await store.get(second.cid), second.bytes)
+})
+
+test('a leaf in dag-pb is made again from the content that its file holds', async (t) => {
+  const { folder, references } = await makeFixture(t)
+  const path = join(folder, 'file')
+  const content = randomBytes('content', 3000)
+  await writeFile(path, content)
+  const id = await references.createFile({ path, root })
+  for (const type of ['file', 'raw'] as const) {
+    const data = encodeUnixfs({ type, data: content, fileSize: content.byteLength, blockSizes: [] })
+    const leaf = dagPbBlock(encode(prepare({ Data: data, Links: [] })))
+    const form = leafFormOf(leaf.cid, content)
+    assert.ok(form !== undefined && form !== 'raw')
+    await references.record([{ key: blockKey(leaf.cid), fileId: id, offset: 0, length: content.byteLength, form }])
+    assert.deepEqual(Buffer.from((await references.get(leaf.cid))!), Buffer.from(leaf.bytes))
+    assert.equal(await references.size(leaf.cid), leaf.bytes.byteLength)
+  }
+  assert.equal(leafFormOf(dagPbBlock(content).cid, content), undefined)
 })

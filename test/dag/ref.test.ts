@@ -104,7 +104,20 @@ describe('parseRef', () => {
   })
 
   it('throws nothing but bad-ref, whatever it is given', () => {
-    const pieces = fc.constantFrom(CID, 'ipfs://', 'http://', '/ipfs/', '/', '%', '?', '&provider=', '#', '..', '.ipfs.', '\0')
+    const pieces = fc.constantFrom(
+      CID,
+      'ipfs://',
+      'http://',
+      '/ipfs/',
+      '/',
+      '%',
+      '?',
+      '&provider=',
+      '#',
+      '..',
+      '.ipfs.',
+      '\0',
+    )
     const texts = fc.array(fc.oneof(pieces, fc.string())).map((parts) => parts.join(''))
     fc.assert(
       fc.property(texts, (text) => {

@@ -1,15 +1,22 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { readdir, writeFile } from 'node:fs/promises'
+import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { hasCode } from '../../src/common/errors.ts'
 import { type Database, openDatabase, type Space } from '../../src/database/database.ts'
-import { runChildModule, startChildModule } from '../support/child-module.ts'
+import { canRun, runChildModule, startChildModule } from '../support/child-module.ts'
 import { cleanUpAfter } from '../support/clean-up.ts'
 import { makeTempDir } from '../support/temp.ts'
 
+type DatastoreKey = Parameters<Awaited<ReturnType<Database['datastore']>>['put']>[0]
+
+/** What the datastore asks of a key. */
+const keyOf = (path: string) => ({ toString: () => path }) as DatastoreKey
+
 const text = (value: string) => Buffer.from(value)
+
+const noStrace = canRun('strace', '-f', '-e', 'trace=none', 'true') ? false : 'needs strace'
 
 async function open(t: TestContext, folder: string): Promise<Database> {
   const database = await openDatabase(folder)
@@ -82,24 +89,23 @@ test('a libp2p datastore lies in the same database, apart from the spaces', asyn
   await database.space('peers').put(text('/k'), text('mine'))
   const peers = await database.datastore('peers')
   const dht = await database.datastore('dht')
-  const { Key } = await import('interface-datastore')
-  await peers.put(new Key('/peers/a'), Uint8Array.of(1))
-  await dht.put(new Key('/peers/a'), Uint8Array.of(2))
+  await peers.put(keyOf('/peers/a'), Uint8Array.of(1))
+  await dht.put(keyOf('/peers/a'), Uint8Array.of(2))
   const batch = peers.batch()
-  batch.put(new Key('/peers/b'), Uint8Array.of(3))
-  batch.put(new Key('/other'), Uint8Array.of(4))
+  batch.put(keyOf('/peers/b'), Uint8Array.of(3))
+  batch.put(keyOf('/other'), Uint8Array.of(4))
   await batch.commit()
   const found: string[] = []
   for await (const { key, value } of peers.query({ prefix: '/peers' })) found.push(`${key} ${value[0]}`)
   assert.deepEqual(found, ['/peers/a 1', '/peers/b 3'])
-  await assert.rejects(async () => await peers.get(new Key('/k')), { name: 'NotFoundError' })
+  await assert.rejects(async () => await peers.get(keyOf('/k')), { name: 'NotFoundError' })
   await peers.close()
   assert.deepEqual(await keysOf(database.space('peers')), ['/k'])
   await database.close()
 
   const again = await (await open(t, folder)).datastore('peers')
-  assert.equal(await again.has(new Key('/peers/b')), true)
-  assert.deepEqual(Buffer.from(await again.get(new Key('/peers/a'))), Buffer.of(1))
+  assert.equal(await again.has(keyOf('/peers/b')), true)
+  assert.deepEqual(Buffer.from(await again.get(keyOf('/peers/a'))), Buffer.of(1))
 })
 
 test('only one process has it open, and a killed one lets go', async (t) => {
@@ -135,9 +141,7 @@ test('a database that cannot be opened or used is an error of local files', asyn
   await assert.rejects(openDatabase(join(folder, 'database')), (error) => hasCode(error, 'io'))
 })
 
-test('a synced write is on disk when it returns', async (t) => {
-  const { spawnSync } = await import('node:child_process')
-  if (spawnSync('strace', ['-f', '-e', 'trace=none', 'true']).status !== 0) return t.skip('needs strace')
+test('a synced write is on disk when it returns', { skip: noStrace }, async (t) => {
   const folder = await makeTempDir(t)
   const log = join(await makeTempDir(t), 'strace')
   const program = `
@@ -151,7 +155,6 @@ test('a synced write is on disk when it returns', async (t) => {
     process.stdout.write('end\\n')`
   const prefix = ['strace', '-f', '-y', '-o', log, '-e', 'trace=fsync,fdatasync,write']
   await runChildModule(t, program, { argument: { folder }, prefix })
-  const { readFile } = await import('node:fs/promises')
   const lines = (await readFile(log, 'utf8')).split('\n')
   const mark = (word: string) => lines.findIndex((line) => line.includes(`"${word}\\n"`))
   const syncs = (from: string, to: string) =>

@@ -34,7 +34,11 @@ async function inRepo(t: TestContext, run: (setting: Setting) => Promise<void>):
 }
 
 const file = (bytes: number, ...path: string[]) => ({ id: 0, path, bytes })
-const isThere = (path: string) => access(path).then(() => true, () => false)
+const isThere = (path: string) =>
+  access(path).then(
+    () => true,
+    () => false,
+  )
 
 describe('output of get', () => {
   test('a file appears under its name when it is whole, with nothing left beside it', async (t) => {

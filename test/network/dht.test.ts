@@ -7,6 +7,7 @@ import * as raw from 'multiformats/codecs/raw'
 import { sha256 } from 'multiformats/hashes/sha2'
 import { Provider as Announcer } from '../../src/routing/provider.ts'
 import type { Provider } from '../../src/routing/routing.ts'
+import type { CleanUpScope } from '../support/clean-up.ts'
 import { type DhtNode, startDhtNode, untilLanPeers } from '../support/dht-node.ts'
 
 async function cidOf(text: string): Promise<CID> {
@@ -29,6 +30,13 @@ async function recordsAt({ host }: DhtNode, cid: CID): Promise<string[]> {
   return []
 }
 
+/** A client that has a peer in the LAN, so that it waits for the public DHT, which stays empty, only for a moment. */
+async function startClient(scope: CleanUpScope, bootstrap: string[]): Promise<DhtNode> {
+  const client = await startDhtNode(scope, { role: 'client', bootstrap, firstPeerTimeoutMs: 50 })
+  await untilLanPeers(client, 1)
+  return client
+}
+
 test('a client finds three servers and their addresses by CID alone', async (t) => {
   const cid = await cidOf('found through the DHT')
   const bootstrap = await startDhtNode(t, { role: 'server' })
@@ -49,7 +57,7 @@ test('a client finds three servers and their addresses by CID alone', async (t) 
     assert.ok(peers >= 1)
   }
 
-  const client = await startDhtNode(t, { role: 'client', bootstrap: list })
+  const client = await startClient(t, list)
   const found = await collect(client.routing.findProviders(cid))
 
   assert.deepEqual(found.map(({ peerId }) => peerId).sort(), servers.map(({ host }) => host.peerId).sort())
@@ -88,7 +96,7 @@ test('a lonely server tells nobody, tells again at its first peer, and answers f
   assert.deepEqual(await told, [1])
   await announcer.stop()
 
-  const client = await startDhtNode(t, { role: 'client', bootstrap: server.host.multiaddrs() })
+  const client = await startClient(t, server.host.multiaddrs())
   const found = await collect(client.routing.findProviders(cid))
   assert.deepEqual(found, [
     { peerId: server.host.peerId, multiaddrs: server.host.multiaddrs(), via: 'lan-dht' },

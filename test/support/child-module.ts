@@ -1,6 +1,6 @@
 /** Small programs over our modules in processes of their own: for locks, crashes, and what a tracer sees. */
 
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import { atExit, type CleanUpScope, cleanUpAfter } from './clean-up.ts'
@@ -58,4 +58,9 @@ export async function runChildModule(
   const output = Buffer.concat(chunks).toString()
   if (code !== 0) throw new Error(`the program ended with ${code ?? signal}: ${output}`)
   return output
+}
+
+/** Whether a command is there and works, for tests that need it. */
+export function canRun(command: string, ...args: string[]): boolean {
+  return spawnSync(command, args, { stdio: 'ignore' }).status === 0
 }

@@ -60,7 +60,7 @@ export async function addSources(
     try {
       root = await importSource(source)
     } catch (error) {
-      if (watched.hasFailed() || !hasCode(error, 'io', 'limit')) throw error
+      if (watched.hasFailed() || !hasCode(error, 'io', 'limit', 'not-found')) throw error
       result.failures.push({ path, message: error.message })
       continue
     }
