@@ -4,9 +4,10 @@
  */
 
 import { join } from 'node:path'
+import { mapBounded } from '../common/concurrency.ts'
 import { errnoOf, localIoError, type P2PError } from '../common/errors.ts'
 import { MiB } from '../common/units.ts'
-import { openFile } from './open-file.ts'
+import { openFile, syncFolder } from './open-file.ts'
 
 const PARALLEL = 16
 /** Written and not yet synced: beyond this, syncing starts in the background. */
@@ -75,7 +76,7 @@ export class Barrier {
       this.#shards = new Set()
       try {
         await this.#syncFiles(PARALLEL)
-        await inParallel(PARALLEL, shards, (shard) => syncFolder(join(this.#folder, shard)))
+        await mapBounded([...shards], PARALLEL, (shard) => syncFolder(join(this.#folder, shard)))
         // Always, since a shard that was there may stem from a run that ended before its barrier.
         if (shards.size > 0) await syncFolder(this.#folder)
       } catch (error) {
@@ -99,7 +100,7 @@ export class Barrier {
     this.#files = new Map()
     this.#bytes = 0
     try {
-      await inParallel(parallel, files.values(), async (put) => {
+      await mapBounded([...files.values()], parallel, async (put) => {
         await this.#syncFile(put)
         files.delete(put.file)
       })
@@ -129,26 +130,4 @@ export class Barrier {
       await handle.close()
     }
   }
-}
-
-async function syncFolder(path: string): Promise<void> {
-  const handle = await openFile(path, 'r')
-  try {
-    await handle.sync()
-  } finally {
-    await handle.close()
-  }
-}
-
-/** Works through the items, so many at a time; stops at the first failure, once what has begun has ended. */
-async function inParallel<T>(count: number, items: Iterable<T>, work: (item: T) => Promise<void>): Promise<void> {
-  const iterator = items[Symbol.iterator]()
-  const failures: unknown[] = []
-  const worker = async () => {
-    for (let next = iterator.next(); next.done !== true && failures.length === 0; next = iterator.next()) {
-      await work(next.value).catch((error: unknown) => failures.push(error))
-    }
-  }
-  await Promise.all(Array.from({ length: count }, worker))
-  if (failures.length > 0) throw failures[0]
 }

@@ -32,3 +32,13 @@ export async function readAt(handle: FileHandle, offset: number, length: number)
   }
   return buffer.subarray(0, filled)
 }
+
+/** Makes what was created, renamed and removed in the folder survive a power cut. */
+export async function syncFolder(folder: string): Promise<void> {
+  const handle = await openFile(folder, 'r')
+  try {
+    await handle.sync()
+  } finally {
+    await handle.close()
+  }
+}

@@ -10,6 +10,7 @@ import { constants } from 'node:fs'
 import { type FileHandle, lstat, mkdir, open, readdir, rename, rm, stat, statfs, symlink } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import type { CID } from 'multiformats/cid'
+import { syncFolder } from '../blockstore/open-file.ts'
 import type { FinishedFile, NewReference, References } from '../blockstore/references.ts'
 import { mapBounded } from '../common/concurrency.ts'
 import { errnoOf, localIoError, P2PError } from '../common/errors.ts'
@@ -197,21 +198,26 @@ export class Output {
    */
   async finish(): Promise<void> {
     const { target, force, references } = this.#options
-    await this.#syncing
-    for (const { path, target: linkTarget } of this.#links) await this.#makeLinkNow(path, linkTarget)
-    for (const folder of this.#folders) await syncFolder(folder)
-    if (force) await this.#replaceTarget()
-    else {
-      await refuseExisting(target)
-      await this.#rename(this.#temporary, target)
+    try {
+      await this.#syncing
+      for (const { path, target: linkTarget } of this.#links) await this.#makeLinkNow(path, linkTarget)
+      for (const folder of this.#folders) await syncFolder(folder)
+      if (force) {
+        await this.#replaceTarget()
+      } else {
+        await refuseExisting(target)
+        await rename(this.#temporary, target)
+      }
+      await syncFolder(dirname(target))
+      const finished = await mapBounded(this.#finished, FILES_AT_ONCE, async ({ id, path }): Promise<FinishedFile> => {
+        const place = join(target, path.slice(this.#temporary.length))
+        const { size, mtimeNs } = await stat(place, { bigint: true })
+        return { id, path: place, size: Number(size), mtimeNs }
+      })
+      await references.finishFiles(finished)
+    } catch (error) {
+      throw localIoError(error, 'finish', target)
     }
-    await syncFolder(dirname(target))
-    const finished = await mapBounded(this.#finished, FILES_AT_ONCE, async ({ id, path }): Promise<FinishedFile> => {
-      const place = join(target, path.slice(this.#temporary.length))
-      const { size, mtimeNs } = await stat(place, { bigint: true })
-      return { id, path: place, size: Number(size), mtimeNs }
-    })
-    await references.finishFiles(finished)
   }
 
   /** Lets go of the files; what is in place stays for the next run. */
@@ -316,12 +322,8 @@ export class Output {
   }
 
   async #makeLinkNow(path: string, linkTarget: string): Promise<void> {
-    try {
-      await rm(path, { force: true })
-      await symlink(linkTarget, path)
-    } catch (error) {
-      throw localIoError(error, 'make link', path)
-    }
+    await rm(path, { force: true })
+    await symlink(linkTarget, path)
   }
 
   /** The old result stands aside until the new one is in its place. */
@@ -333,24 +335,16 @@ export class Output {
       () => true,
       (error) => {
         if (errnoOf(error) === 'ENOENT') return false
-        throw localIoError(error, 'move aside', target)
+        throw error
       },
     )
     try {
-      await this.#rename(this.#temporary, target)
+      await rename(this.#temporary, target)
     } catch (error) {
       if (existed) await rename(aside, target)
       throw error
     }
     if (existed) await rm(aside, { recursive: true, force: true })
-  }
-
-  async #rename(from: string, to: string): Promise<void> {
-    try {
-      await rename(from, to)
-    } catch (error) {
-      throw localIoError(error, 'put in its place', to)
-    }
   }
 }
 
@@ -410,11 +404,4 @@ async function allocatedBytes(path: string): Promise<number> {
   let bytes = 0
   for (const name of await readdir(path)) bytes += await allocatedBytes(join(path, name))
   return bytes
-}
-
-async function syncFolder(folder: string): Promise<void> {
-  const handle = await open(folder, constants.O_RDONLY).catch(() => undefined)
-  // A file where a folder would be: the result is one file, which has been synced.
-  await handle?.sync().catch(() => {})
-  await handle?.close()
 }

@@ -4,6 +4,7 @@
  */
 
 import { readFile } from 'node:fs/promises'
+import { editDistance } from '../common/edit-distance.ts'
 import { errnoOf, localIoError, messageOf, P2PError } from '../common/errors.ts'
 
 interface Setting<T> {
@@ -122,18 +123,4 @@ function nearest(name: string, names: string[]): string {
   return names.reduce((best, candidate) =>
     editDistance(name, candidate) < editDistance(name, best) ? candidate : best,
   )
-}
-
-/** How many characters must be added, removed or replaced to turn one text into the other. */
-function editDistance(from: string, to: string): number {
-  let row = Array.from({ length: to.length + 1 }, (_, column) => column)
-  for (let i = 1; i <= from.length; i++) {
-    const next = [i]
-    for (let j = 1; j <= to.length; j++) {
-      const replaced = row[j - 1]! + (from[i - 1] === to[j - 1] ? 0 : 1)
-      next.push(Math.min(replaced, row[j]! + 1, next[j - 1]! + 1))
-    }
-    row = next
-  }
-  return row[to.length]!
 }

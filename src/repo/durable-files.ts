@@ -2,6 +2,7 @@
 
 import { mkdir, open, rename, rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
+import { syncFolder } from '../blockstore/open-file.ts'
 
 /** Makes the folder and those above it that are missing, readable by their owner alone. */
 export async function makeFolder(folder: string): Promise<void> {
@@ -28,13 +29,4 @@ export async function writeFileDurably(file: string, content: string | Uint8Arra
   }
   await rename(temporary, file)
   await syncFolder(dirname(file))
-}
-
-async function syncFolder(folder: string): Promise<void> {
-  const handle = await open(folder, 'r')
-  try {
-    await handle.sync()
-  } finally {
-    await handle.close()
-  }
 }

@@ -1,5 +1,7 @@
 /** Guesses which name was meant by one that does not exist. Used by `path.ts`. */
 
+import { editDistance } from '../common/edit-distance.ts'
+
 /** More typing mistakes than this make another name. */
 const MAX_EDITS = 2
 /** Comparing costs the product of both lengths for every name, and hostile folders have many long ones. */
@@ -26,18 +28,4 @@ export function closestName(wanted: string, names: string[]): string | undefined
 
 function plain(name: string): string {
   return name.normalize('NFKC').toLowerCase()
-}
-
-/** Levenshtein's distance: insertions, deletions and replacements that turn one text into the other. */
-function editDistance(one: string, other: string): number {
-  let previous = Array.from({ length: other.length + 1 }, (_, column) => column)
-  for (let row = 1; row <= one.length; row++) {
-    const current = [row]
-    for (let column = 1; column <= other.length; column++) {
-      const replaced = previous[column - 1]! + (one[row - 1] === other[column - 1] ? 0 : 1)
-      current.push(Math.min(replaced, previous[column]! + 1, current[column - 1]! + 1))
-    }
-    previous = current
-  }
-  return previous[other.length]!
 }

@@ -1,6 +1,7 @@
 /** What is sent between `p2p` and other implementations, both ways: one of each shape a DAG can have. */
 
 import assert from 'node:assert/strict'
+import { writeFileSync } from 'node:fs'
 import { mkdir, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { MiB } from '../../src/common/units.ts'
@@ -34,7 +35,8 @@ export async function writeSamples(folder: string): Promise<Sample[]> {
 
   const sharded = join(folder, 'sharded')
   await mkdir(sharded)
-  for (let i = 0; i < SHARDED_FOLDER_SIZE; i++) await writeFile(join(sharded, `file-${i}`), `${i % 10}`)
+  // One after the other without waiting for the thread pool: many times faster for so many tiny files.
+  for (let i = 0; i < SHARDED_FOLDER_SIZE; i++) writeFileSync(join(sharded, `file-${i}`), `${i % 10}`)
 
   return [
     { name: 'a small file', path: small },

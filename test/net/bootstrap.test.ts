@@ -3,6 +3,9 @@ import { EventEmitter, once } from 'node:events'
 import { test } from 'node:test'
 import { keepBootstrapped } from '../../src/net/bootstrap.ts'
 
+/** A test that takes as long as this hangs. */
+const TIME_LIMIT = { timeout: 60_000 }
+
 const RETRY = { firstMs: 1, maxMs: 2 }
 
 /** A network of named peers that can be up or down. */
@@ -39,7 +42,7 @@ function network() {
   }
 }
 
-test('the whole list is dialled at once, and not again while one of it is connected', async () => {
+test('the whole list is dialled at once, and not again while one of it is connected', TIME_LIMIT, async () => {
   const { options, up, dials, disconnect, events, connected } = network()
   up.add('a').add('b')
   const controller = new AbortController()
@@ -60,7 +63,7 @@ test('the whole list is dialled at once, and not again while one of it is connec
   assert.equal(events.listenerCount('disconnect'), 0)
 })
 
-test('while none can be reached it is dialled again, and that is told once', async () => {
+test('while none can be reached it is dialled again, and that is told once', TIME_LIMIT, async () => {
   const { options, up, dials, events } = network()
   const told: unknown[] = []
   const controller = new AbortController()

@@ -14,6 +14,10 @@ import { createLibp2p } from 'libp2p'
 import type { P2PError } from '../../src/common/errors.ts'
 import { createHost, type Host, type HostOptions } from '../../src/net/host.ts'
 import { type CleanUpScope, cleanUpAfter } from '../support/clean-up.ts'
+import { until } from '../support/until.ts'
+
+/** A test that takes as long as this hangs. */
+const TIME_LIMIT = { timeout: 60_000 }
 
 type NoServices = Record<string, never>
 
@@ -44,7 +48,7 @@ function targetOf(host: Host) {
   return { peerId: host.peerId, multiaddrs: host.multiaddrs() }
 }
 
-test('two nodes take TLS, and one that knows only Noise is let in', async (t) => {
+test('two nodes take TLS, and one that knows only Noise is let in', TIME_LIMIT, async (t) => {
   const server = await startHost(t)
   const client = await startHost(t, { listen: [] })
   await client.connect(targetOf(server))
@@ -62,7 +66,7 @@ test('two nodes take TLS, and one that knows only Noise is let in', async (t) =>
   assert.equal(other.encryption, '/noise')
 })
 
-test('eight nodes that dial one at the same time all get in', async (t) => {
+test('eight nodes that dial one at the same time all get in', TIME_LIMIT, async (t) => {
   const server = await startHost(t)
   const clients = await Promise.all(Array.from({ length: 8 }, () => startHost(t, { listen: [] })))
   // The server has a connection a moment after the one who dialled it.
@@ -72,7 +76,7 @@ test('eight nodes that dial one at the same time all get in', async (t) => {
   assert.equal(server.libp2p.getPeers().length, 8)
 })
 
-test('a node that refuses for being busy is dialled again', async (t) => {
+test('a node that refuses for being busy is dialled again', TIME_LIMIT, async (t) => {
   const server = await startHost(t)
   const [address] = server.multiaddrs()
   const { server: proxy, port } = await startTcpServer(t)
@@ -94,7 +98,7 @@ test('a node that refuses for being busy is dialled again', async (t) => {
   assert.equal(client.libp2p.getPeers().length, 1)
 })
 
-test('a peer that cannot be reached is named, with the reason', async (t) => {
+test('a peer that cannot be reached is named, with the reason', TIME_LIMIT, async (t) => {
   const { server, port } = await startTcpServer(t)
   server.close()
   const client = await startHost(t, { listen: [] })
@@ -112,7 +116,7 @@ test('a peer that cannot be reached is named, with the reason', async (t) => {
   )
 })
 
-test('an address with another peer behind it is refused', async (t) => {
+test('an address with another peer behind it is refused', TIME_LIMIT, async (t) => {
   const server = await startHost(t)
   const expected = await startHost(t, { listen: [] })
   const client = await startHost(t, { listen: [] })
@@ -121,7 +125,7 @@ test('an address with another peer behind it is refused', async (t) => {
   assert.equal(client.libp2p.getConnections().length, 0)
 })
 
-test('connecting ends with the reason of its signal, or when the node stops', async (t) => {
+test('connecting ends with the reason of its signal, or when the node stops', TIME_LIMIT, async (t) => {
   const silent = await startTcpServer(t)
   const sockets: Socket[] = []
   silent.server.on('connection', (socket) => sockets.push(socket))
@@ -146,7 +150,7 @@ test('connecting ends with the reason of its signal, or when the node stops', as
   await stopped
 })
 
-test('a taken port is replaced by a free one, and both are told', async (t) => {
+test('a taken port is replaced by a free one, and both are told', TIME_LIMIT, async (t) => {
   const { port } = await startTcpServer(t)
   const told: string[][] = []
   const host = await startHost(t, {
@@ -160,7 +164,7 @@ test('a taken port is replaced by a free one, and both are told', async (t) => {
   assert.ok(!address!.includes(`/tcp/${port}/`))
 })
 
-test('an address that cannot be listened on is told; having none that can is an error', async (t) => {
+test('an address that cannot be listened on is told; having none that can is an error', TIME_LIMIT, async (t) => {
   // Documentation range, on no machine's interface.
   const elsewhere = '/ip4/198.51.100.1/tcp/4001'
   const failed: string[] = []
@@ -178,12 +182,12 @@ test('an address that cannot be listened on is told; having none that can is an 
   })
 })
 
-test('announced addresses replace those that are listened on', async (t) => {
+test('announced addresses replace those that are listened on', TIME_LIMIT, async (t) => {
   const host = await startHost(t, { announce: ['/dns4/seed.example/tcp/4001'] })
   assert.deepEqual(host.multiaddrs(), [`/dns4/seed.example/tcp/4001/p2p/${host.peerId}`])
 })
 
-test('the bootstrap list is dialled at once, and again when its peer comes back', async (t) => {
+test('the bootstrap list is dialled at once, and again when its peer comes back', TIME_LIMIT, async (t) => {
   const privateKey = await generateKeyPair('Ed25519')
   const bootstrap = await startHost(t, { privateKey })
   const list = bootstrap.multiaddrs()
@@ -205,7 +209,7 @@ test('the bootstrap list is dialled at once, and again when its peer comes back'
   await back
 })
 
-test('without a bootstrap list nothing but what was named is dialled', async (t) => {
+test('without a bootstrap list nothing but what was named is dialled', TIME_LIMIT, async (t) => {
   const hosts: unknown[] = []
   const connect = Socket.prototype.connect
   t.mock.method(Socket.prototype, 'connect', function (this: Socket, ...args: [{ host: string }[]]) {
@@ -220,19 +224,15 @@ test('without a bootstrap list nothing but what was named is dialled', async (t)
   assert.deepEqual(hosts, ['127.0.0.1'])
 })
 
-test('a peer cannot fill the peer store with addresses', async (t) => {
+test('a peer cannot fill the peer store with addresses', TIME_LIMIT, async (t) => {
   const host = await startHost(t)
   const peer = await startHost(t, { listen: [] })
   const multiaddrs = Array.from({ length: 500 }, (_, index) => multiaddr(`/ip4/127.0.0.1/tcp/${10_000 + index}`))
   await host.libp2p.peerStore.merge(peer.libp2p.peerId, { multiaddrs })
-  for (;;) {
-    const { addresses } = await host.libp2p.peerStore.get(peer.libp2p.peerId)
-    if (addresses.length <= 64) break
-    await new Promise(setImmediate)
-  }
+  await until(t, async () => (await host.libp2p.peerStore.get(peer.libp2p.peerId)).addresses.length <= 64)
 })
 
-test('a process whose nodes were stopped ends by itself', async () => {
+test('a process whose nodes were stopped ends by itself', TIME_LIMIT, async () => {
   const child = spawn(process.execPath, [fileURLToPath(new URL('./stopping-host.js', import.meta.url))], {
     stdio: ['ignore', 'pipe', 'inherit'],
   })

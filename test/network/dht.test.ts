@@ -9,6 +9,10 @@ import { Provider as Announcer } from '../../src/routing/provider.ts'
 import type { Provider } from '../../src/routing/routing.ts'
 import type { CleanUpScope } from '../support/clean-up.ts'
 import { type DhtNode, startDhtNode, untilLanPeers } from '../support/dht-node.ts'
+import { until } from '../support/until.ts'
+
+/** A test that takes as long as this hangs. */
+const TIME_LIMIT = { timeout: 60_000 }
 
 async function cidOf(text: string): Promise<CID> {
   return CID.createV1(raw.code, await sha256.digest(new TextEncoder().encode(text)))
@@ -37,7 +41,7 @@ async function startClient(scope: CleanUpScope, bootstrap: string[]): Promise<Dh
   return client
 }
 
-test('a client finds three servers and their addresses by CID alone', async (t) => {
+test('a client finds three servers and their addresses by CID alone', TIME_LIMIT, async (t) => {
   const cid = await cidOf('found through the DHT')
   const bootstrap = await startDhtNode(t, { role: 'server' })
   const list = bootstrap.host.multiaddrs()
@@ -52,8 +56,7 @@ test('a client finds three servers and their addresses by CID alone', async (t) 
       const records = await Promise.all(nodes.map((node) => recordsAt(node, cid)))
       return records.filter((peerIds) => peerIds.includes(server.host.peerId)).length
     }
-    while ((await holders()) < peers) await new Promise(setImmediate)
-    assert.equal(await holders(), peers)
+    await until(t, async () => (await holders()) === peers)
     assert.ok(peers >= 1)
   }
 
@@ -74,7 +77,7 @@ test('a client finds three servers and their addresses by CID alone', async (t) 
   }
 })
 
-test('a lonely server tells nobody, tells again at its first peer, and answers for itself', async (t) => {
+test('a lonely server tells nobody, tells again at its first peer, and answers for itself', TIME_LIMIT, async (t) => {
   const cid = await cidOf('nobody to tell')
   const server = await startDhtNode(t, { role: 'server' })
   assert.deepEqual(await server.routing.provide(cid), { peers: 0, again: 'first-peer' })
@@ -103,31 +106,35 @@ test('a lonely server tells nobody, tells again at its first peer, and answers f
   ] satisfies Provider[])
 })
 
-test('a search of a node without peers ends by itself, and sooner when it is cancelled or the routing closes', async (t) => {
-  const cid = await cidOf('alone')
-  const quick = await startDhtNode(t, { role: 'client', firstPeerTimeoutMs: 50 })
-  assert.deepEqual(await collect(quick.routing.findProviders(cid)), [])
+test(
+  'a search of a node without peers ends by itself, and sooner when it is cancelled or the routing closes',
+  TIME_LIMIT,
+  async (t) => {
+    const cid = await cidOf('alone')
+    const quick = await startDhtNode(t, { role: 'client', firstPeerTimeoutMs: 50 })
+    assert.deepEqual(await collect(quick.routing.findProviders(cid)), [])
 
-  const patient = await startDhtNode(t, { role: 'client', firstPeerTimeoutMs: 3_600_000 })
-  const controller = new AbortController()
-  const cancelled = collect(patient.routing.findProviders(cid, { signal: controller.signal }))
-  const reason = new Error('not wanted any longer')
-  controller.abort(reason)
-  await assert.rejects(cancelled, reason)
+    const patient = await startDhtNode(t, { role: 'client', firstPeerTimeoutMs: 3_600_000 })
+    const controller = new AbortController()
+    const cancelled = collect(patient.routing.findProviders(cid, { signal: controller.signal }))
+    const reason = new Error('not wanted any longer')
+    controller.abort(reason)
+    await assert.rejects(cancelled, reason)
 
-  const closed = collect(patient.routing.findProviders(cid))
-  patient.routing.close()
-  assert.deepEqual(await closed, [])
-})
+    const closed = collect(patient.routing.findProviders(cid))
+    patient.routing.close()
+    assert.deepEqual(await closed, [])
+  },
+)
 
-test('a node that nobody can dial does not count as announced', async (t) => {
+test('a node that nobody can dial does not count as announced', TIME_LIMIT, async (t) => {
   const server = await startDhtNode(t, { role: 'server' })
   const client = await startDhtNode(t, { role: 'client', bootstrap: server.host.multiaddrs() })
   await untilLanPeers(client, 1)
   assert.deepEqual(await client.routing.provide(await cidOf('unreachable')), { peers: 0, again: 'later' })
 })
 
-test('a search that is left early asks no further', async (t) => {
+test('a search that is left early asks no further', TIME_LIMIT, async (t) => {
   const cid = await cidOf('left early')
   const server = await startDhtNode(t, { role: 'server' })
   const client = await startDhtNode(t, {

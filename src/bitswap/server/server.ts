@@ -4,6 +4,7 @@
  */
 
 import type { BlockStore } from '../../blockstore/blockstore.ts'
+import { mapBounded } from '../../common/concurrency.ts'
 import { messageOf } from '../../common/errors.ts'
 import { whyRefused } from '../../dag/block.ts'
 import { type BlockKey, isIdentity } from '../../dag/cid.ts'
@@ -61,20 +62,15 @@ export class Server {
 
   async #lookUp({ peerId, wants }: Lookup): Promise<void> {
     const presences: Presence[] = []
-    let next = 0
-    const lane = async () => {
-      while (next < wants.length) {
-        const want = wants[next++]!
-        try {
-          const size = whyRefused(want.cid) === undefined ? await this.#options.blockstore.size(want.cid) : undefined
-          const presence = this.#engine.found(peerId, want, size ?? null)
-          if (presence !== undefined) presences.push(presence)
-        } catch (error) {
-          this.#options.onError(`Cannot look up ${want.cid}: ${messageOf(error)}`)
-        }
+    await mapBounded(wants, LOOKUPS, async (want) => {
+      try {
+        const size = whyRefused(want.cid) === undefined ? await this.#options.blockstore.size(want.cid) : undefined
+        const presence = this.#engine.found(peerId, want, size ?? null)
+        if (presence !== undefined) presences.push(presence)
+      } catch (error) {
+        this.#options.onError(`Cannot look up ${want.cid}: ${messageOf(error)}`)
       }
-    }
-    await Promise.all(Array.from({ length: Math.min(LOOKUPS, wants.length) }, lane))
+    })
     if (presences.length > 0) await this.#send(peerId, encodeReply({ blocks: [], presences, pendingBytes: 0 }))
     this.#work()
   }
