@@ -14,8 +14,9 @@ import { addPath, type GetResultEvent, resultOfGet, type Serve, startP2p, startS
 import { findFreePort, startProxy, type TcpProxy } from '../support/proxy.ts'
 import { makeTempDir } from '../support/temp.ts'
 
-const FILE_BYTES = 48 * MiB
-const SEEDER_BYTES_PER_SECOND = 8 * MiB
+/** So many leaves that a single one that comes twice, which the end of a download may cost, is about 1 % of them. */
+const FILE_BYTES = 96 * MiB
+const SEEDER_BYTES_PER_SECOND = 12 * MiB
 
 /** How much more than the file may be read from bitswap streams, framing and duplicates included. */
 const MAX_RECEIVED_RATIO = 1.02
@@ -23,10 +24,12 @@ const MAX_RECEIVED_RATIO = 1.02
 /**
  * What a proxy sees beyond the payload of bitswap streams. In proportion: TLS adds 22 bytes to a record of at most 16 KiB,
  * yamux 12 bytes to a frame, which together stay below 1 % for records and frames of 4 KiB and more. Per connection: two
- * handshakes with certificates, identify, pings and DHT messages.
+ * handshakes with certificates, identify, pings and DHT messages. At the end: what a seeder had sent of a leaf before the
+ * cancel reached it, and the receiver no longer reads.
  */
 const MAX_ENCRYPTION_RATIO = 1.01
 const MAX_CONNECTION_BYTES = 64 * KiB
+const MAX_UNREAD_BYTES = MiB
 
 interface Seeder {
   serve: Serve
@@ -82,11 +85,8 @@ test('three seeders found by CID alone', async (t) => {
 
     const { bytes, receivedBytes, peers } = result.stats
     assert.equal(bytes, FILE_BYTES)
-    assert.equal(
-      peers.reduce((sum, peer) => sum + peer.bytes, 0) >= FILE_BYTES,
-      true,
-      'the peers together gave the whole file',
-    )
+    const given = peers.reduce((sum, peer) => sum + peer.bytes, 0)
+    assert.ok(given >= FILE_BYTES, 'the peers together gave the whole file')
     assert.ok(receivedBytes >= FILE_BYTES && receivedBytes <= MAX_RECEIVED_RATIO * FILE_BYTES, `${receivedBytes}`)
 
     const proxyBytes = seeders.reduce((sum, { proxy }, i) => sum + proxy.bytesFromTarget - (before[i]?.bytes ?? 0), 0)
@@ -95,7 +95,7 @@ test('three seeders found by CID alone', async (t) => {
       0,
     )
     assert.ok(proxyBytes >= receivedBytes, `the proxies passed ${proxyBytes} bytes, the tool counts ${receivedBytes}`)
-    const explained = receivedBytes * MAX_ENCRYPTION_RATIO + connections * MAX_CONNECTION_BYTES
+    const explained = receivedBytes * MAX_ENCRYPTION_RATIO + connections * MAX_CONNECTION_BYTES + MAX_UNREAD_BYTES
     assert.ok(proxyBytes <= explained, `the proxies passed ${proxyBytes} bytes, the tool counts ${receivedBytes}`)
   })
 

@@ -42,7 +42,12 @@ export function startBackground(
   })
   cleanUpAfter(scope, async () => {
     stop(child)
-    const limit = setTimeout(() => child.kill('SIGKILL'), STOP_LIMIT_MS)
+    const limit = setTimeout(() => {
+      child.kill('SIGKILL')
+      // A process of its own that it left behind may hold them open.
+      child.stdout.destroy()
+      child.stderr.destroy()
+    }, STOP_LIMIT_MS)
     await closed
     clearTimeout(limit)
     forget()

@@ -19,7 +19,7 @@ const run = promisify(execFile)
 const heliaFolder = fileURLToPath(new URL('../../../test/interop/helia/', import.meta.url))
 
 /** Longest time for one request to a node. */
-const REQUEST_LIMIT_MS = MINUTE_MS
+const REQUEST_LIMIT_MS = 3 * MINUTE_MS
 
 /** Why there is no Helia here, or false: the Node.js it runs on comes as an npm package for one platform. */
 export const noHelia =

@@ -21,7 +21,7 @@ const run = promisify(execFile)
 export const kuboModuleFolder = fileURLToPath(new URL('../../../test/interop/kubo/', import.meta.url))
 
 /** Longest time for one command to a node, or for its start. */
-const COMMAND_LIMIT_MS = MINUTE_MS
+const COMMAND_LIMIT_MS = 3 * MINUTE_MS
 
 /** Kubo's names of the import recipes of IPIP-499. */
 export type KuboProfile = 'unixfs-v1-2025' | 'unixfs-v0-2015'
