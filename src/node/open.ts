@@ -164,6 +164,13 @@ class LocalNode implements Node {
     await this.#repo.close()
   }
 
+  /** What libp2p remembers between runs. In isolation nothing: a remembered peer would be dialled at the next start. */
+  async #datastore(peerId: string) {
+    if (this.#bootstrap().length === 0) return undefined
+    const { limitDhtRecords } = await import('../routing/dht-datastore.ts')
+    return await limitDhtRecords(await this.#repo.database.datastore('libp2p'), { peerId })
+  }
+
   #announce(cid: string): void {
     if (this.#provider === undefined) return
     void import('../dag/cid.ts').then(({ parseCid }) => this.#provider?.announce(parseCid(cid)))
@@ -196,11 +203,11 @@ class LocalNode implements Node {
       this.#repo.identity(),
     ])
     const { role, listen, announce } = this.#options
-    const { config, database } = this.#repo
+    const { config } = this.#repo
     let connect!: Host['connect']
     const host = await createHost({
       privateKey,
-      datastore: await database.datastore('libp2p'),
+      datastore: await this.#datastore(privateKey.publicKey.toString()),
       listen: listen ?? config['addresses.listen'],
       announce: announce ?? config['addresses.announce'],
       services: {

@@ -30,6 +30,7 @@ async function main(scope: CleanUpScope): Promise<void> {
   }
   const folder = await makeTempDir(scope)
   console.log(`${formatBytes(byteCount)}, ${folder}, ${describeMachine()}`)
+  console.log('The ratio is the median of the ratios within each round, not the ratio of the medians beside it.')
   for (const bar of chosen) await runBar(scope, bar, { folder, byteCount }, bar.fixedRuns ?? runs)
 }
 
