@@ -18,7 +18,7 @@ import { SECOND_MS } from '../common/units.ts'
 import type { Source } from '../exchange/exchange.ts'
 import { decodeMessage, type Message, MessageSplitter } from './message.ts'
 
-export const BITSWAP_PROTOCOL = '/ipfs/bitswap/1.2.0'
+const BITSWAP_PROTOCOL = '/ipfs/bitswap/1.2.0'
 
 /** Helia opens up to 50 streams at once. */
 const MAX_INBOUND_STREAMS = 64

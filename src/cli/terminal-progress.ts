@@ -72,13 +72,16 @@ export class TerminalProgress implements ProgressDisplay {
   #draw(): void {
     const event = this.#latest
     if (event === undefined) return
-    if (fractionDone(event) === undefined) {
+    // The spinner divides by the width.
+    if (fractionDone(event) === undefined && this.#stream.columns !== 0) {
       this.#spin(this.#makeSafe(progressSentence(event)))
       return
     }
     if (this.#spinner?.isSpinning === true) this.#spinner.stop()
-    const { columns = DEFAULT_COLUMNS, rows = DEFAULT_ROWS } = this.#stream
-    this.#paint(progressLines(event, { columns, rows }).map(this.#makeSafe))
+    // A terminal that does not know its size says 0.
+    const { columns, rows } = this.#stream
+    const size = { columns: columns || DEFAULT_COLUMNS, rows: rows || DEFAULT_ROWS }
+    this.#paint(progressLines(event, size).map(this.#makeSafe))
   }
 
   #spin(text: string): void {

@@ -2,8 +2,8 @@
 
 export const KiB = 1024
 export const MiB = 1024 * KiB
-export const GiB = 1024 * MiB
-export const TiB = 1024 * GiB
+const GiB = 1024 * MiB
+const TiB = 1024 * GiB
 
 export const SECOND_MS = 1000
 export const MINUTE_MS = 60 * SECOND_MS

@@ -87,8 +87,9 @@ export class Output {
   readonly #finished: { id: number; path: string }[] = []
   readonly #folders: string[] = []
   readonly #links: { path: string; target: string }[] = []
-  readonly #pending: NewReference[] = []
-  #flushing: Promise<void> | undefined
+  /** What is to be noted next, and what waits for that. */
+  #batch: { references: NewReference[]; noted: Promise<void> } | undefined
+  #noting: Promise<void> = Promise.resolve()
   #syncing: Promise<void> = Promise.resolve()
   #unsyncedBytes = 0
   readonly skipped: { name: string; reason: string }[] = []
@@ -175,9 +176,7 @@ export class Output {
     this.#syncInBackground(content.byteLength)
     const form = leaf === undefined ? undefined : leafFormOf(leaf, content)
     if (leaf === undefined || form === undefined) return
-    this.#pending.push({ key: blockKey(leaf), fileId: open.fileId, offset, length: content.byteLength, form })
-    this.#flushing ??= this.#flush()
-    await this.#flushing
+    await this.#note({ key: blockKey(leaf), fileId: open.fileId, offset, length: content.byteLength, form })
   }
 
   async closeFile(file: OutputFile): Promise<void> {
@@ -222,7 +221,7 @@ export class Output {
 
   /** Lets go of the files; what is in place stays for the next run. */
   async close(): Promise<void> {
-    await this.#flushing?.catch(() => {})
+    await this.#noting
     await this.#syncing.catch(() => {})
     const open = await Promise.allSettled(this.#files.values())
     this.#files.clear()
@@ -295,15 +294,19 @@ export class Output {
     }
   }
 
-  /** Notes what has been written since the last time, until nothing is left to note. */
-  async #flush(): Promise<void> {
-    // What is written in this turn of the event loop goes into one batch.
-    await Promise.resolve()
-    try {
-      while (this.#pending.length > 0) await this.#options.references.record(this.#pending.splice(0))
-    } finally {
-      this.#flushing = undefined
+  /** What is written while one batch is being noted goes into the next. */
+  #note(reference: NewReference): Promise<void> {
+    if (this.#batch === undefined) {
+      const references: NewReference[] = []
+      const noted = this.#noting.then(async () => {
+        this.#batch = undefined
+        await this.#options.references.record(references)
+      })
+      this.#batch = { references, noted }
+      this.#noting = noted.catch(() => {})
     }
+    this.#batch.references.push(reference)
+    return this.#batch.noted
   }
 
   #syncInBackground(bytes: number): void {

@@ -6,7 +6,7 @@
 import type { AbortOptions } from '../common/abort.ts'
 import type { OnProgress } from '../common/progress.ts'
 
-export interface OperationOptions extends AbortOptions {
+interface OperationOptions extends AbortOptions {
   onProgress?: OnProgress | undefined
 }
 
@@ -62,7 +62,7 @@ export interface GetOptions extends OperationOptions {
   offline?: boolean | undefined
 }
 
-export interface GetPeerResult {
+interface GetPeerResult {
   peerId: string
   multiaddr: string
   bytes: number

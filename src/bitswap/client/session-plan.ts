@@ -34,8 +34,12 @@ const LACK_MS = 5 * SECOND_MS
 const DOUBTFUL_AFTER_DONT_HAVES = 16
 /** An idle peer takes over a block only if it would deliver it in this part of the time the holder needs. */
 const TAKEOVER_ADVANTAGE = 0.5
+/** What a server may have on its way already, so that a cancel comes too late for it: as much as ours. */
+const SENT_AHEAD_BYTES = 2 * MiB
 /** Share of the wanted bytes that may be asked of a second peer while the first may already be sending them. */
 const DUPLICATE_BUDGET = 0.01
+/** A block that its holder needs longer for may be asked of another whatever the budget says. */
+const SLOW_TAIL_MS = 2 * SECOND_MS
 /** Keys remembered per peer, to tell a late block from one that was never asked for. */
 const REMEMBERED_KEYS = 8192
 
@@ -57,6 +61,15 @@ interface Want {
   /** Peers that said they lack it, and when. */
   lackedBy: Map<string, number> | undefined
   reportedLost: boolean
+}
+
+interface Takeover {
+  want: Want
+  holder: Peer
+  /** Until the holder delivers it. */
+  ms: number
+  /** The holder has not begun to send it. */
+  queued: boolean
 }
 
 interface Peer {
@@ -380,11 +393,12 @@ export class SessionPlan {
       if (peer.asked.size > 0 || peer.deliveredBlocks === 0 || peer.stalled) continue
       const found = this.#slowestWant(peer, now)
       if (found === undefined) continue
-      const { want, holder, queued } = found
+      const { want, holder, queued, ms } = found
       if (queued) {
         this.#release(want, holder.id, true)
       } else {
-        if (this.#duplicatedBytes + want.bytes > Math.max(DUPLICATE_BUDGET * this.#wantedBytes, want.bytes)) continue
+        const withinBudget = this.#duplicatedBytes + want.bytes <= DUPLICATE_BUDGET * this.#wantedBytes
+        if (!withinBudget && ms < SLOW_TAIL_MS) continue
         this.#duplicatedBytes += want.bytes
       }
       this.#ask(peer, want, now)
@@ -392,9 +406,8 @@ export class SessionPlan {
   }
 
   /** The want that its only holder will deliver last, if this peer would be clearly sooner. */
-  #slowestWant(taker: Peer, now: number): { want: Want; holder: Peer; queued: boolean } | undefined {
-    let slowest: { want: Want; holder: Peer; queued: boolean } | undefined
-    let slowestMs = 0
+  #slowestWant(taker: Peer, now: number): Takeover | undefined {
+    let slowest: Takeover | undefined
     for (const holder of this.#peers.values()) {
       if (holder === taker) continue
       let aheadBytes = 0
@@ -404,9 +417,8 @@ export class SessionPlan {
         const sinceDeliveryMs = now - holder.lastDeliveryAt
         // Overdue by so much is taken to need as much again.
         const ms = Math.abs((aheadBytes / this.#rate(holder)) * SECOND_MS - sinceDeliveryMs)
-        if (ms <= slowestMs || this.#deliveryMs(taker, want.bytes) > ms * TAKEOVER_ADVANTAGE) continue
-        slowestMs = ms
-        slowest = { want, holder, queued: aheadBytes > want.bytes }
+        if (ms <= (slowest?.ms ?? 0) || this.#deliveryMs(taker, want.bytes) > ms * TAKEOVER_ADVANTAGE) continue
+        slowest = { want, holder, ms, queued: aheadBytes - want.bytes >= SENT_AHEAD_BYTES }
       }
     }
     return slowest

@@ -32,6 +32,7 @@ export class Sources {
   readonly #options: SourcesOptions
   readonly #found = new Set<string>()
   readonly #unreachable = new Map<string, string>()
+  readonly #banned = new Set<string>()
   #session: Session | undefined
   #emptySearches = 0
   #searching = false
@@ -68,6 +69,7 @@ export class Sources {
         onProgress({ type: 'note', message: `Peer ${event.peerId} has gone; it is dialled again.` })
         break
       case 'peer-banned':
+        this.#banned.add(event.peerId)
         onProgress({ type: 'warning', message: `Peer ${event.peerId} is not asked any more: ${event.reason}.` })
         break
       case 'nobody-has':
@@ -83,7 +85,13 @@ export class Sources {
     const known = new Set([...named.map(({ peerId }) => peerId), ...this.#found])
     const { livePeers } = this.#session
     if (livePeers > 0 && !this.#nobodyHas) return undefined
-    if (livePeers === 0 && [...known].some((peerId) => !this.#unreachable.has(peerId))) return undefined
+    const isLost = (peerId: string) => this.#unreachable.has(peerId) || this.#banned.has(peerId)
+    if (livePeers === 0 && ![...known].every(isLost)) return undefined
+    if (livePeers === 0 && this.#banned.size > 0) {
+      return new P2PError('verification', `Nobody left to ask: wrong blocks came from ${[...this.#banned].join(', ')}`, {
+        hint: 'Nothing of it was kept. Ask the sender for the address of another seeder and pass it with --peer.',
+      })
+    }
     if (livePeers === 0 && named.length > 0 && this.#found.size === 0) {
       return new P2PError('network', `Cannot reach ${[...this.#unreachable.values()].join(', ')}`, {
         hint: 'Check the address, and that "p2p serve" is running there.',

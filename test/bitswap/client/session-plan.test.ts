@@ -139,6 +139,23 @@ describe('session plan', () => {
     assert.deepEqual(wants(plan, 2050), [`cancel slow ${slow[1]!.cid}`])
   })
 
+  test('a small download is not duplicated between peers that are equally fast', () => {
+    const plan = planOf(['a', 'b', 'c'], 48)
+    const queues = new Map([['a', [] as string[]], ['b', []], ['c', []]])
+    let asked = 0
+    for (let now = 0; plan.wantCount > 0; now += 50) {
+      for (const { type, peerId, cid } of plan.next(now)) {
+        if (type === 'want') queues.get(peerId)!.push(blockKey(cid))
+        asked += type === 'want' ? 1 : 0
+      }
+      for (const [peer, queue] of queues) {
+        const key = queue.shift()
+        if (key !== undefined) plan.received(peer, key, MiB, now)
+      }
+    }
+    assert.equal(asked, 48)
+  })
+
   test('tells a late block from one that was never asked for', () => {
     const plan = planOf(['a', 'b'], 1)
     const { peerId } = plan.next(0)[0]!
