@@ -186,9 +186,9 @@ export class BitswapNetwork {
         stream.abort(error instanceof Error ? error : new Error(String(error)))
       }
     })
-    stream.addEventListener('remoteCloseWrite', () => {
-      stream.close().catch((error) => stream.abort(error))
-    })
+    // Nothing is ever written here. Closed at once, not when the other side closes: that may have happened already,
+    // and a stream that is never closed counts against the limit for good.
+    stream.close().catch((error) => stream.abort(error))
   }
 }
 

@@ -36,6 +36,8 @@ export interface BlockReader {
   fetch(cid: CID, options?: FetchOptions): Promise<Uint8Array>
 }
 
+const NO_BYTES = new Uint8Array(0)
+
 type DigestFunction = (bytes: Uint8Array) => Uint8Array
 
 /** Multihash code to hash function. @see https://github.com/multiformats/multicodec/blob/master/table.csv */
@@ -71,6 +73,16 @@ export function whyRefused(cid: CID): string | undefined {
   if (digest.byteLength < MIN_DIGEST_BYTES) return `digest below ${MIN_DIGEST_BYTES} bytes`
   if (digest.byteLength > MAX_DIGEST_BYTES) return `digest above ${MAX_DIGEST_BYTES} bytes`
   return undefined
+}
+
+/**
+ * The bytes of a block that its CID tells by itself, because they are in it or because there are none. Nobody needs to
+ * be asked for these, and Kubo never sends an empty one.
+ */
+export function bytesInCid(cid: CID): Uint8Array | undefined {
+  const { code, digest } = cid.multihash
+  if (code === IDENTITY_HASH) return digest
+  return matchesCid(cid, NO_BYTES) ? NO_BYTES : undefined
 }
 
 /** True if the bytes hash to the CID. False also for a hash function that is not supported. */

@@ -3,12 +3,20 @@
 import type { CID } from 'multiformats/cid'
 import type { BlockStore } from '../blockstore/blockstore.ts'
 import { P2PError } from '../common/errors.ts'
-import type { BlockReader, FetchOptions } from '../dag/block.ts'
+import { KiB, MiB } from '../common/units.ts'
+import { type BlockReader, bytesInCid, type FetchOptions } from '../dag/block.ts'
+import { type BlockKey, blockKey } from '../dag/cid.ts'
 import type { Session } from './exchange.ts'
+
+/** Fetched blocks are kept for a moment: until they are stored or written, the store does not know them. */
+const RECENT_BYTES = 8 * MiB
+const MAX_RECENT_BLOCK_BYTES = 512 * KiB
 
 export class BlockService implements BlockReader {
   readonly #store: Pick<BlockStore, 'get'>
   readonly #session: () => Promise<Session> | undefined
+  readonly #recent = new Map<BlockKey, Uint8Array>()
+  #recentBytes = 0
 
   /** @param session - opens the session, or finds it open; undefined if nobody may be asked */
   constructor(store: Pick<BlockStore, 'get'>, session: () => Promise<Session> | undefined) {
@@ -17,12 +25,28 @@ export class BlockService implements BlockReader {
   }
 
   async fetch(cid: CID, options?: FetchOptions): Promise<Uint8Array> {
-    const stored = await this.#store.get(cid, options)
-    if (stored !== undefined) return stored
+    const key = blockKey(cid)
+    const known = bytesInCid(cid) ?? this.#recent.get(key) ?? (await this.#store.get(cid, options))
+    if (known !== undefined) return known
     const session = await this.#session()
-    if (session !== undefined) return await session.fetch(cid, options)
-    throw new P2PError('not-found', `Block ${cid} is not in the local store`, {
-      hint: 'Leave out --offline to ask other peers for it.',
-    })
+    if (session === undefined) {
+      throw new P2PError('not-found', `Block ${cid} is not in the local store`, {
+        hint: 'Leave out --offline to ask other peers for it.',
+      })
+    }
+    const block = await session.fetch(cid, options)
+    this.#keepRecent(key, block)
+    return block
+  }
+
+  #keepRecent(key: BlockKey, block: Uint8Array): void {
+    if (block.byteLength > MAX_RECENT_BLOCK_BYTES || this.#recent.has(key)) return
+    this.#recent.set(key, block)
+    this.#recentBytes += block.byteLength
+    for (const [oldest, bytes] of this.#recent) {
+      if (this.#recentBytes <= RECENT_BYTES) return
+      this.#recent.delete(oldest)
+      this.#recentBytes -= bytes.byteLength
+    }
   }
 }

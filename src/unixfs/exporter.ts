@@ -70,8 +70,13 @@ export async function exportTree(root: CID, sink: ContentSink, options: ExportOp
   await new Export(root, sink, options).run()
 }
 
+interface LeafPlace extends Place {
+  /** The content's size by what stands above it; undefined where nothing says. */
+  bytes: number | undefined
+}
+
 interface LeafInFlight {
-  places: Place[]
+  places: LeafPlace[]
   bytes: number
 }
 
@@ -178,10 +183,9 @@ class Export {
 
   #addLeaf(step: LeafStep): void {
     const key = blockKey(step.cid)
-    const { file, offset } = step
     const known = this.#leaves.get(key)
-    if (known !== undefined && step.bytes !== undefined) {
-      known.places.push({ file, offset })
+    if (known !== undefined) {
+      known.places.push(step)
       if (known.places.length === MAX_PLACES_PER_LEAF) this.#crowdedLeaves++
       return
     }
@@ -189,7 +193,7 @@ class Export {
   }
 
   async #fetchLeaf(step: LeafStep, key: BlockKey): Promise<void> {
-    const leaf: LeafInFlight = { places: [{ file: step.file, offset: step.offset }], bytes: step.expectedBytes }
+    const leaf: LeafInFlight = { places: [step], bytes: step.expectedBytes }
     this.#leaves.set(key, leaf)
     this.#inFlightBytes += leaf.bytes
     try {
@@ -204,22 +208,16 @@ class Export {
           continue
         }
         content ??= await this.#options.leaves.fetch(step.cid, { expectedBytes: step.expectedBytes })
-        this.#checkSize(step, content)
+        checkSize(step.cid, place, content)
         place.file.bytes ??= content.byteLength
         await this.#write(place, content, step.cid)
       }
       if (leaf.places.length > 1 && content !== undefined) this.#keepRepeated(key, content)
     } finally {
-      if (this.#leaves.get(key) === leaf) this.#leaves.delete(key)
+      this.#leaves.delete(key)
       if (leaf.places.length >= MAX_PLACES_PER_LEAF) this.#crowdedLeaves--
       this.#inFlightBytes -= leaf.bytes
     }
-  }
-
-  #checkSize(step: LeafStep, content: Uint8Array): void {
-    if (step.bytes === undefined || content.byteLength === step.bytes) return
-    const sizes = `${content.byteLength} bytes where its parent says ${step.bytes}`
-    throw new P2PError('bad-data', `Block ${step.cid} holds ${sizes}`)
   }
 
   async #write(place: Place, content: Uint8Array, leaf: CID | undefined): Promise<void> {
@@ -279,4 +277,10 @@ class Export {
     }
     this.#wake?.()
   }
+}
+
+function checkSize(cid: CID, place: LeafPlace, content: Uint8Array): void {
+  if (place.bytes === undefined || content.byteLength === place.bytes) return
+  const sizes = `${content.byteLength} bytes where its parent says ${place.bytes}`
+  throw new P2PError('bad-data', `Block ${cid} holds ${sizes}`)
 }

@@ -39,7 +39,8 @@ async function send(path: string): Promise<void> {
       for (;;) {
         const { buffer, bytesRead } = await file.read(Buffer.allocUnsafe(READ_BYTES))
         if (bytesRead === 0) break
-        if (!stream.send(buffer.subarray(0, bytesRead))) await stream.onDrain()
+        stream.send(buffer.subarray(0, bytesRead))
+        while (stream.writeBufferLength > HIGH_WATER_BYTES) await nextDrain(stream)
       }
     } finally {
       await file.close()
@@ -47,6 +48,11 @@ async function send(path: string): Promise<void> {
     await stream.close()
   })
   console.log(node.getMultiaddrs()[0]?.toString())
+}
+
+/** The stream's own `onDrain()` resolves at once from the second wait on. */
+function nextDrain(stream: Stream): Promise<void> {
+  return new Promise((resolve) => stream.addEventListener('drain', () => resolve(), { once: true }))
 }
 
 async function receive(address: string, path: string): Promise<void> {

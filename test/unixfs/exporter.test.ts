@@ -145,6 +145,16 @@ describe('exporter', () => {
     assert.deepEqual(sink.files.get('')?.subarray(4999 * 64), Buffer.from(same.block.bytes))
   })
 
+  test('equal small files of a folder are asked for once while they are on their way', async () => {
+    const same = leaf(numberedBlock(1, 64))
+    const names = Array.from({ length: 50 }, (_, index) => `file-${index}`)
+    const root = folderOf(Object.fromEntries(names.map((name) => [name, same])))
+    const source = new Source().hold(same, root)
+    const sink = await exported(root, source)
+    assert.equal(source.asked.length, 2)
+    assert.equal(sink.closed.size, 50)
+  })
+
   test('what is in flight stays within the window', async () => {
     const leaves = Array.from({ length: 200 }, (_, index) => leaf(numberedBlock(index, MiB)))
     const root = fileOf(leaves)

@@ -9,8 +9,8 @@ import { sleep } from '../../common/abort.ts'
 import type { Clock } from '../../common/clock.ts'
 import { messageOf, P2PError } from '../../common/errors.ts'
 import { SECOND_MS } from '../../common/units.ts'
-import { assertAllowedCid, digestOf, type FetchOptions } from '../../dag/block.ts'
-import { type BlockKey, blockKey, isIdentity } from '../../dag/cid.ts'
+import { assertAllowedCid, bytesInCid, type FetchOptions } from '../../dag/block.ts'
+import { type BlockKey, blockKey } from '../../dag/cid.ts'
 import type {
   PeerPath,
   Session,
@@ -89,10 +89,11 @@ export class BitswapSession implements Session {
   async fetch(cid: CID, { expectedBytes }: FetchOptions = {}): Promise<Uint8Array> {
     this.#abort.signal.throwIfAborted()
     assertAllowedCid(cid)
-    if (isIdentity(cid)) return digestOf(cid.multihash.code, cid.multihash.digest)!
+    const known = bytesInCid(cid)
+    if (known !== undefined) return known
     const key = blockKey(cid)
-    const known = this.#waiting.get(key)
-    if (known !== undefined) return await known.promise
+    const waiting = this.#waiting.get(key)
+    if (waiting !== undefined) return await waiting.promise
     let settle!: Pick<Waiting, 'resolve' | 'reject'>
     const promise = new Promise<Uint8Array>((resolve, reject) => {
       settle = { resolve, reject }

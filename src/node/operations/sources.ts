@@ -88,9 +88,13 @@ export class Sources {
     const isLost = (peerId: string) => this.#unreachable.has(peerId) || this.#banned.has(peerId)
     if (livePeers === 0 && ![...known].every(isLost)) return undefined
     if (livePeers === 0 && this.#banned.size > 0) {
-      return new P2PError('verification', `Nobody left to ask: wrong blocks came from ${[...this.#banned].join(', ')}`, {
-        hint: 'Nothing of it was kept. Ask the sender for the address of another seeder and pass it with --peer.',
-      })
+      return new P2PError(
+        'verification',
+        `Nobody left to ask: wrong blocks came from ${[...this.#banned].join(', ')}`,
+        {
+          hint: 'Nothing of it was kept. Ask the sender for the address of another seeder and pass it with --peer.',
+        },
+      )
     }
     if (livePeers === 0 && named.length > 0 && this.#found.size === 0) {
       return new P2PError('network', `Cannot reach ${[...this.#unreachable.values()].join(', ')}`, {

@@ -141,7 +141,11 @@ describe('session plan', () => {
 
   test('a small download is not duplicated between peers that are equally fast', () => {
     const plan = planOf(['a', 'b', 'c'], 48)
-    const queues = new Map([['a', [] as string[]], ['b', []], ['c', []]])
+    const queues = new Map([
+      ['a', [] as string[]],
+      ['b', []],
+      ['c', []],
+    ])
     let asked = 0
     for (let now = 0; plan.wantCount > 0; now += 50) {
       for (const { type, peerId, cid } of plan.next(now)) {
