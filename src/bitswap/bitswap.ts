@@ -7,7 +7,9 @@
 import { create as createDigest } from 'multiformats/hashes/digest'
 import type { BlockStore } from '../blockstore/blockstore.ts'
 import type { AbortOptions } from '../common/abort.ts'
+import { BufferPool } from '../common/buffer-pool.ts'
 import { type Clock, systemClock } from '../common/clock.ts'
+import { MiB } from '../common/units.ts'
 import { digestOf } from '../dag/block.ts'
 import { type BlockKey, blockKey, keyOfMultihash } from '../dag/cid.ts'
 import type { Exchange, PeerPath, Session, SessionOptions, Source } from '../exchange/exchange.ts'
@@ -29,6 +31,9 @@ export interface BitswapInit {
   onError?: ((message: string) => void) | undefined
 }
 
+/** Memory of messages that have been dealt with, kept for the next ones. */
+const IDLE_BUFFER_BYTES = 16 * MiB
+
 /** Returns the factory that libp2p calls with its components. */
 export function bitswap(init: BitswapInit): (components: NetworkComponents) => Bitswap {
   return (components) => new Bitswap(components, init)
@@ -37,6 +42,7 @@ export function bitswap(init: BitswapInit): (components: NetworkComponents) => B
 export class Bitswap implements Exchange, NetworkListener, SessionHost {
   readonly clock: Clock
   readonly #init: BitswapInit
+  readonly #buffers = new BufferPool(IDLE_BUFFER_BYTES)
   readonly #network: BitswapNetwork
   readonly #server: Server
   readonly #sessions = new Set<BitswapSession>()
@@ -45,7 +51,7 @@ export class Bitswap implements Exchange, NetworkListener, SessionHost {
   constructor(components: NetworkComponents, init: BitswapInit) {
     this.#init = init
     this.clock = init.clock ?? systemClock
-    this.#network = new BitswapNetwork(components, this)
+    this.#network = new BitswapNetwork(components, this, this.#buffers)
     this.#server = new Server({
       blockstore: init.blockstore,
       send: (peerId, pieces) => this.#network.sendReply(peerId, pieces),
@@ -133,6 +139,14 @@ export class Bitswap implements Exchange, NetworkListener, SessionHost {
     return false
   }
 
+  release(block: Uint8Array): void {
+    this.#buffers.give(block)
+  }
+
+  keep(block: Uint8Array): void {
+    this.#buffers.keep(block)
+  }
+
   closed(session: BitswapSession): void {
     this.#sessions.delete(session)
   }
@@ -140,12 +154,17 @@ export class Bitswap implements Exchange, NetworkListener, SessionHost {
   #receiveBlock(peerId: string, { hashCode, bytes }: PayloadBlock): void {
     const digest = digestOf(hashCode, bytes)
     let known = false
+    let takers = 0
     if (digest !== undefined) {
       const key = keyOfMultihash(createDigest(hashCode, digest).bytes)
       for (const session of this.#sessions) {
-        if (session.onBlock(peerId, key, bytes) !== 'unsolicited') known = true
+        const arrival = session.onBlock(peerId, key, bytes)
+        if (arrival !== 'unsolicited') known = true
+        if (arrival === 'wanted') takers++
       }
     }
+    if (takers === 0) this.#buffers.give(bytes)
+    if (takers > 1) this.#buffers.keep(bytes)
     if (known) return
     for (const session of this.#sessions) session.onUnsolicited(peerId)
   }

@@ -295,11 +295,17 @@ function decodeCid(bytes: Uint8Array): CID {
  * length is known and allowed.
  */
 export class MessageSplitter {
+  readonly #take: (length: number) => Uint8Array
   #lengthValue = 0
   #lengthScale = 1
   #lengthBytes = 0
   #message: Uint8Array | undefined
   #filled = 0
+
+  /** @param take - gives the memory for a message; what is in it does not matter */
+  constructor(take: (length: number) => Uint8Array = (length) => Buffer.allocUnsafe(length)) {
+    this.#take = take
+  }
 
   /**
    * Takes the next bytes of the stream and calls back with each message that they complete, without its length prefix.
@@ -334,7 +340,7 @@ export class MessageSplitter {
       throw new P2PError('bad-data', `Bitswap message above ${MAX_MESSAGE_BYTES} bytes`)
     }
     if (byte < 0x80) {
-      if (this.#lengthValue > 0) this.#message = Buffer.allocUnsafe(this.#lengthValue)
+      if (this.#lengthValue > 0) this.#message = this.#take(this.#lengthValue)
       this.#filled = 0
       this.#lengthValue = 0
       this.#lengthScale = 1

@@ -13,6 +13,7 @@ import { peerIdFromString } from '@libp2p/peer-id'
 import { multiaddr } from '@multiformats/multiaddr'
 import { Uint8ArrayList } from 'uint8arraylist'
 import type { AbortOptions } from '../common/abort.ts'
+import type { BufferPool } from '../common/buffer-pool.ts'
 import { messageOf, P2PError } from '../common/errors.ts'
 import { SECOND_MS } from '../common/units.ts'
 import type { Source } from '../exchange/exchange.ts'
@@ -52,13 +53,16 @@ interface PeerLinks {
 export class BitswapNetwork {
   readonly #components: NetworkComponents
   readonly #listener: NetworkListener
+  readonly #buffers: BufferPool
   readonly #links = new Map<string, PeerLinks>()
   readonly #onPeerDisconnect = (event: CustomEvent<PeerId>) => this.#forget(event.detail.toString())
   #topologyId: string | undefined
 
-  constructor(components: NetworkComponents, listener: NetworkListener) {
+  /** @param buffers - where messages are put together */
+  constructor(components: NetworkComponents, listener: NetworkListener, buffers: BufferPool) {
     this.#components = components
     this.#listener = listener
+    this.#buffers = buffers
   }
 
   async start(): Promise<void> {
@@ -175,8 +179,13 @@ export class BitswapNetwork {
   #receive(stream: Stream, connection: Connection): void {
     const peerId = connection.remotePeer.toString()
     this.#linksOf(connection.remotePeer)
-    const splitter = new MessageSplitter()
-    const onMessage = (bytes: Uint8Array) => this.#listener.onMessage(peerId, decodeMessage(bytes))
+    const splitter = new MessageSplitter((length) => this.#buffers.take(length))
+    const onMessage = (bytes: Uint8Array) => {
+      const message = decodeMessage(bytes)
+      // The CIDs of wants look into the message and stay.
+      if (message.wants.length === 0) this.#buffers.split(bytes, message.blocks.length)
+      this.#listener.onMessage(peerId, message)
+    }
     stream.addEventListener('message', ({ data }) => {
       try {
         this.#listener.onBytes(peerId, data.byteLength)

@@ -17,6 +17,7 @@ export class BlockService implements BlockReader {
   readonly #session: () => Promise<Session> | undefined
   readonly #recent = new Map<BlockKey, Uint8Array>()
   #recentBytes = 0
+  #fetchedFrom: Session | undefined
 
   /** @param session - opens the session, or finds it open; undefined if nobody may be asked */
   constructor(store: Pick<BlockStore, 'get'>, session: () => Promise<Session> | undefined) {
@@ -34,9 +35,16 @@ export class BlockService implements BlockReader {
         hint: 'Leave out --offline to ask other peers for it.',
       })
     }
+    this.#fetchedFrom = session
     const block = await session.fetch(cid, options)
     this.#keepRecent(key, block)
     return block
+  }
+
+  /** The caller of {@link fetch} does not look at the block any more. */
+  release(block: Uint8Array): void {
+    // Smaller ones may be among those kept here.
+    if (block.byteLength > MAX_RECENT_BLOCK_BYTES) this.#fetchedFrom?.release(block)
   }
 
   #keepRecent(key: BlockKey, block: Uint8Array): void {

@@ -45,6 +45,11 @@ export interface SessionStats {
 export interface Session extends BlockReader {
   /** Adds a source; it is dialled if it is not connected. Adding one twice adds its new addresses. */
   addSource(source: Source): void
+  /**
+   * The caller of {@link fetch} does not look at the block any more, nor at anything that was cut from it: its memory may
+   * be used again. Not telling costs nothing but speed.
+   */
+  release(block: Uint8Array): void
   /** Peers that are connected and not banned. */
   readonly livePeers: number
   stats(): SessionStats

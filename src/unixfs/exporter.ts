@@ -45,6 +45,8 @@ export interface ExportOptions extends AbortOptions {
   nodes: BlockReader
   /** Gives leaves; whoever is behind it does not have to store them. */
   leaves: BlockReader
+  /** A leaf that {@link leaves} gave is not looked at any more. */
+  release: (leaf: Uint8Array) => void
   /** Called with each inner node that has been read, before its children are asked for. */
   onNode: (cid: CID, block: Uint8Array) => Promise<void>
   /** Called once when the export fails: the readers' waiting fetches must reject, so that it can end. */
@@ -212,7 +214,9 @@ class Export {
         place.file.bytes ??= content.byteLength
         await this.#write(place, content, step.cid)
       }
-      if (leaf.places.length > 1 && content !== undefined) this.#keepRepeated(key, content)
+      if (content === undefined) return
+      if (leaf.places.length > 1 || this.#repeated.has(key)) this.#keepRepeated(key, content)
+      else this.#options.release(content)
     } finally {
       this.#leaves.delete(key)
       if (leaf.places.length >= MAX_PLACES_PER_LEAF) this.#crowdedLeaves--

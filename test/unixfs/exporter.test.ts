@@ -108,6 +108,7 @@ async function exported(root: Child, source: Source, sink = new MemorySink()): P
   await exportTree(root.block.cid, sink, {
     nodes: source,
     leaves: source,
+    release: () => {},
     onNode: async () => {},
     onFailure: () => {},
     checkName: safeEntryName,

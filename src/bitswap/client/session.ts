@@ -41,11 +41,17 @@ export interface SessionHost {
   queueTo(peerId: string): MessageQueue
   /** Whether another session wants this block, so that it must not be cancelled. */
   wantedElsewhere(session: BitswapSession, key: BlockKey): boolean
+  /** The block's memory may be used again. */
+  release(block: Uint8Array): void
+  /** The block has several readers: its memory must not be used again. */
+  keep(block: Uint8Array): void
   closed(session: BitswapSession): void
 }
 
 interface Waiting {
   cid: CID
+  /** Several callers get the block. */
+  shared: boolean
   promise: Promise<Uint8Array>
   resolve: (bytes: Uint8Array) => void
   reject: (reason: unknown) => void
@@ -93,12 +99,15 @@ export class BitswapSession implements Session {
     if (known !== undefined) return known
     const key = blockKey(cid)
     const waiting = this.#waiting.get(key)
-    if (waiting !== undefined) return await waiting.promise
+    if (waiting !== undefined) {
+      waiting.shared = true
+      return await waiting.promise
+    }
     let settle!: Pick<Waiting, 'resolve' | 'reject'>
     const promise = new Promise<Uint8Array>((resolve, reject) => {
       settle = { resolve, reject }
     })
-    this.#waiting.set(key, { cid, promise, ...settle })
+    this.#waiting.set(key, { cid, promise, shared: false, ...settle })
     this.#plan.want(cid, expectedBytes)
     if (this.#waiting.size === 1) this.#probeConnected()
     this.#step()
@@ -142,6 +151,10 @@ export class BitswapSession implements Session {
     }
   }
 
+  release(block: Uint8Array): void {
+    this.#host.release(block)
+  }
+
   async close(): Promise<void> {
     this.#end(new P2PError('aborted', 'The download session was closed'))
   }
@@ -169,6 +182,7 @@ export class BitswapSession implements Session {
       this.#blocks++
       const waiting = this.#waiting.get(key)
       this.#waiting.delete(key)
+      if (waiting?.shared === true) this.#host.keep(bytes)
       waiting?.resolve(bytes)
     } else if (arrival === 'duplicate') {
       this.#duplicateBytes += bytes.byteLength

@@ -110,6 +110,7 @@ class Get {
     await exportTree(root, output, {
       nodes: blocks,
       leaves: blocks,
+      release: (leaf) => blocks.release(leaf),
       onNode: (cid, block) => this.#parts.store.put(cid, block),
       onFailure: () => {
         void this.#openSession?.close()
