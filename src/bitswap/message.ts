@@ -284,7 +284,8 @@ function decodeCid(bytes: Uint8Array): CID {
     throw new P2PError('bad-data', `Bitswap CID of ${bytes.byteLength} bytes`)
   }
   try {
-    return CID.decode(bytes)
+    // A copy: a view would keep the whole message in memory for as long as the want stands.
+    return CID.decode(new Uint8Array(bytes))
   } catch (cause) {
     throw new P2PError('bad-data', 'Bitswap CID that cannot be decoded', { cause })
   }

@@ -15,7 +15,7 @@ import { Uint8ArrayList } from 'uint8arraylist'
 import type { AbortOptions } from '../common/abort.ts'
 import type { BufferPool } from '../common/buffer-pool.ts'
 import { messageOf, P2PError } from '../common/errors.ts'
-import { SECOND_MS } from '../common/units.ts'
+import { KiB, MINUTE_MS, SECOND_MS } from '../common/units.ts'
 import type { Source } from '../exchange/exchange.ts'
 import { decodeMessage, type Message, MessageSplitter } from './message.ts'
 
@@ -27,6 +27,10 @@ const MAX_INBOUND_STREAMS = 64
 const WANT_STREAM_IDLE_MS = 5 * SECOND_MS
 /** A peer that takes nothing for so long is not read from for replies any more. */
 const SEND_STALL_MS = 10 * SECOND_MS
+/** boxo's 100 kbit/s; a peer that takes less is not sent to. */
+const MIN_SEND_BYTES_PER_SECOND = 12_500
+const MAX_SEND_MS = 2 * MINUTE_MS
+const MAX_COPIED_BYTES = 64 * KiB
 
 export interface NetworkComponents {
   registrar: Pick<Registrar, 'handle' | 'unhandle' | 'register' | 'unregister'>
@@ -176,14 +180,29 @@ export class BitswapNetwork {
     this.#listener.onPeerDisconnected(peerId)
   }
 
+  /**
+   * Copies blocks that are small, by themselves or against their message: as views they would hold on to memory that no
+   * count of theirs shows.
+   */
+  #detachSmallBlocks({ blocks }: Message, message: Uint8Array): void {
+    let views = 0
+    for (const block of blocks) {
+      const { byteLength } = block.bytes
+      const isView = byteLength > MAX_COPIED_BYTES && 2 * byteLength * blocks.length > message.byteLength
+      if (isView) views++
+      else block.bytes = new Uint8Array(block.bytes)
+    }
+    this.#buffers.split(message, Math.max(1, views))
+    if (views === 0) this.#buffers.give(message)
+  }
+
   #receive(stream: Stream, connection: Connection): void {
     const peerId = connection.remotePeer.toString()
     this.#linksOf(connection.remotePeer)
     const splitter = new MessageSplitter((length) => this.#buffers.take(length))
     const onMessage = (bytes: Uint8Array) => {
       const message = decodeMessage(bytes)
-      // The CIDs of wants look into the message and stay.
-      if (message.wants.length === 0) this.#buffers.split(bytes, message.blocks.length)
+      this.#detachSmallBlocks(message, bytes)
       this.#listener.onMessage(peerId, message)
     }
     stream.addEventListener('message', ({ data }) => {
@@ -235,7 +254,12 @@ class OutgoingStream {
     this.#stream ??= await this.#openStream()
     const stream = this.#stream
     this.#lastSendAt = performance.now()
-    if (!stream.send(new Uint8ArrayList(...pieces))) await drained(stream)
+    try {
+      if (!stream.send(new Uint8ArrayList(...pieces))) await drained(stream)
+    } catch (error) {
+      if (this.#stream === stream) this.#stream = undefined
+      throw error
+    }
   }
 
   async #openStream(): Promise<Stream> {
@@ -263,11 +287,14 @@ class OutgoingStream {
  */
 async function drained(stream: Stream): Promise<void> {
   let waitingBytes = stream.writeBufferLength
+  const slowestMs = SEND_STALL_MS + (waitingBytes / MIN_SEND_BYTES_PER_SECOND) * SECOND_MS
+  const deadline = performance.now() + Math.min(MAX_SEND_MS, slowestMs)
   while (stream.writableNeedsDrain) {
     const outcome = await nextDrain(stream, SEND_STALL_MS)
     if (outcome === 'closed') throw new P2PError('network', 'The stream was closed while sending')
-    if (outcome === 'stalled' && stream.writeBufferLength >= waitingBytes) {
-      const error = new P2PError('network', `The peer took nothing for ${SEND_STALL_MS / SECOND_MS} s`)
+    const isStalled = outcome === 'stalled' && stream.writeBufferLength >= waitingBytes
+    if (isStalled || performance.now() > deadline) {
+      const error = new P2PError('network', 'The peer takes what it asked for too slowly')
       stream.abort(error)
       throw error
     }

@@ -58,6 +58,8 @@ interface OpenFile {
   unsyncedBytes: number
   /** Nothing vouches for what is in the file: it is hashed where it is believed to be. */
   mustVerify: boolean
+  /** Its content is whole; the handle goes with its last user. */
+  closed: boolean
 }
 
 /**
@@ -183,11 +185,12 @@ export class Output {
     const open = await this.#open(file)
     this.#files.delete(file.id)
     this.#finished.push({ id: open.fileId, path: open.path })
-    const isLarge = (file.bytes ?? 0) >= SYNC_FILES_FROM_BYTES
-    if (isLarge && open.unsyncedBytes > 0) await this.#withHandle(open, (handle) => handle.datasync())
-    this.#idle.delete(open)
-    await open.handle?.close()
-    open.handle = undefined
+    const mustSync = (file.bytes ?? 0) >= SYNC_FILES_FROM_BYTES && open.unsyncedBytes > 0
+    open.unsyncedBytes = 0
+    if (mustSync) await this.#withHandle(open, (handle) => handle.datasync())
+    open.closed = true
+    // A sync in the background may still use it, and closes it when it is done.
+    if (open.users === 0) await this.#closeHandle(open)
   }
 
   /**
@@ -245,7 +248,7 @@ export class Output {
   async #openNow(file: OutputFile): Promise<OpenFile> {
     const path = this.#pathOf(file.path)
     const { references, root, bootId } = this.#options
-    const known = this.#known.get(path)
+    const known = await this.#knownFile(path, file.bytes)
     const fileId = known?.id ?? (await references.createFile({ path, root, bootId }))
     const open: OpenFile = {
       path,
@@ -254,12 +257,24 @@ export class Output {
       users: 0,
       unsyncedBytes: 0,
       mustVerify: known !== undefined && !known.trusted,
+      closed: false,
     }
     await this.#withHandle(open, async (handle) => {
       const stats = await handle.stat()
       if (file.bytes !== undefined && stats.size !== file.bytes) await handle.truncate(file.bytes)
     })
     return open
+  }
+
+  /** What an earlier run noted of a file that still stands as that run left it; else the note is worth nothing. */
+  async #knownFile(path: string, bytes: number | undefined): Promise<{ id: number; trusted: boolean } | undefined> {
+    const known = this.#known.get(path)
+    if (known === undefined) return undefined
+    const stats = await lstat(path).catch(() => undefined)
+    if (stats?.isFile() === true && (bytes === undefined || stats.size === bytes)) return known
+    this.#known.delete(path)
+    await this.#options.references.forgetFile(known.id)
+    return undefined
   }
 
   /** Opens the file if it is not open, and keeps the number of open files bounded. */
@@ -279,7 +294,8 @@ export class Output {
       throw localIoError(error, 'write', open.path)
     } finally {
       open.users--
-      if (open.users === 0 && open.handle !== undefined) this.#idle.add(open)
+      if (open.users === 0 && open.closed) await this.#closeHandle(open)
+      else if (open.users === 0 && open.handle !== undefined) this.#idle.add(open)
       await this.#closeIdle()
     }
   }
@@ -287,11 +303,15 @@ export class Output {
   async #closeIdle(): Promise<void> {
     for (const open of this.#idle) {
       if (this.#idle.size <= MAX_OPEN_FILES) return
-      this.#idle.delete(open)
-      const { handle } = open
-      open.handle = undefined
-      await handle?.close()
+      await this.#closeHandle(open)
     }
+  }
+
+  async #closeHandle(open: OpenFile): Promise<void> {
+    this.#idle.delete(open)
+    const { handle } = open
+    open.handle = undefined
+    await handle?.close()
   }
 
   /** What is written while one batch is being noted goes into the next. */
@@ -316,7 +336,7 @@ export class Output {
     this.#syncing = this.#syncing.then(async () => {
       for (const opening of [...this.#files.values()]) {
         const open = await opening
-        if (open.unsyncedBytes < SYNC_FILES_FROM_BYTES) continue
+        if (open.closed || open.unsyncedBytes < SYNC_FILES_FROM_BYTES) continue
         open.unsyncedBytes = 0
         await this.#withHandle(open, (handle) => handle.datasync())
       }

@@ -19,6 +19,7 @@ export class StreamOutput {
   #position = 0
   #writing = false
   #ended: { reason: unknown } | undefined
+  #stopWriting: (reason: unknown) => void = () => {}
   readonly skipped: { name: string; reason: string }[] = []
 
   /** @param write - resolves when more may be written */
@@ -57,6 +58,7 @@ export class StreamOutput {
   /** Nothing more will be written: whatever waits for what comes before it rejects. */
   cancel(reason: unknown): void {
     this.#ended ??= { reason }
+    this.#stopWriting(this.#ended.reason)
     for (const { failed } of this.#waiting.values()) failed(this.#ended.reason)
     this.#waiting.clear()
   }
@@ -70,6 +72,19 @@ export class StreamOutput {
     })
   }
 
+  /** True while the reader has not taken what was written last. */
+  get isBlocked(): boolean {
+    return this.#writing
+  }
+
+  /** A reader that takes nothing must not keep a cancelled download waiting. */
+  async #writeOrStop(content: Uint8Array): Promise<void> {
+    await new Promise<void>((resolve, reject) => {
+      this.#stopWriting = reject
+      this.#write(content).then(resolve, reject)
+    })
+  }
+
   async #drain(): Promise<void> {
     if (this.#writing) return
     this.#writing = true
@@ -78,7 +93,7 @@ export class StreamOutput {
       if (next === undefined) break
       this.#waiting.delete(this.#position)
       try {
-        await this.#write(next.content)
+        await this.#writeOrStop(next.content)
         this.#position += next.content.byteLength
         next.written()
       } catch (error) {

@@ -126,8 +126,8 @@ class LocalNode implements Node {
       bootId: await readBootId(),
       network: async () => {
         const { bitswap, routing, host } = await this.#start()
-        const asked = this.#bootstrap().length > 0 || this.#options.role === 'server' ? routing : undefined
-        return { exchange: bitswap, routing: asked, peerId: host.peerId }
+        const isolated = this.#bootstrap().length === 0 && this.#options.role === 'client'
+        return { exchange: bitswap, routing, isolated, peerId: host.peerId }
       },
     }
     return await getRef(parts, ref, options)

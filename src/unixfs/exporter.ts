@@ -15,8 +15,6 @@ import { type Found, isLeafStep, type LeafStep, type NodeStep, type Place, Walk,
 /** Content that is asked for, has arrived or is being written. */
 const WINDOW_BYTES = 48 * MiB
 const WINDOW_LEAVES = 2048
-/** Places that may wait for one leaf; more are looked at once it has arrived. */
-const MAX_PLACES_PER_LEAF = 1024
 /** Leaves that occurred more than once are kept for their next place, so many at most. */
 const REPEATED_LEAVES = 4
 
@@ -78,8 +76,13 @@ interface LeafPlace extends Place {
 }
 
 interface LeafInFlight {
-  places: LeafPlace[]
-  bytes: number
+  cid: CID
+  expectedBytes: number
+  /** Fetched when the first place turns out to need it. */
+  content: Promise<Uint8Array> | undefined
+  /** Places that wait for it or are being written. */
+  users: number
+  places: number
 }
 
 class Export {
@@ -93,8 +96,6 @@ class Export {
   #inFlightBytes = 0
   #tasks = 0
   #bytes = 0
-  /** Leaves in flight that no further place may wait for. */
-  #crowdedLeaves = 0
   #totalKnown = false
   #error: { reason: unknown } | undefined
   #wake: (() => void) | undefined
@@ -141,8 +142,8 @@ class Export {
   }
 
   #nextLeaf(): LeafStep | NodeStep | undefined {
-    if (this.#inFlightBytes >= WINDOW_BYTES || this.#tasks >= WINDOW_LEAVES || this.#crowdedLeaves > 0) return undefined
-    return this.#walk.nextLeaf(this.#sink.windowEnd())
+    if (this.#inFlightBytes >= WINDOW_BYTES || this.#tasks >= WINDOW_LEAVES) return undefined
+    return this.#walk.nextLeaf(this.#sink.windowEnd(), this.#tasks === 0)
   }
 
   async #resolveNode(step: NodeStep): Promise<void> {
@@ -183,45 +184,52 @@ class Export {
     }
   }
 
+  /** A leaf that is in flight already is not asked for again. */
   #addLeaf(step: LeafStep): void {
     const key = blockKey(step.cid)
-    const known = this.#leaves.get(key)
-    if (known !== undefined) {
-      known.places.push(step)
-      if (known.places.length === MAX_PLACES_PER_LEAF) this.#crowdedLeaves++
-      return
+    let leaf = this.#leaves.get(key)
+    if (leaf === undefined) {
+      leaf = { cid: step.cid, expectedBytes: step.expectedBytes, content: undefined, users: 0, places: 0 }
+      this.#leaves.set(key, leaf)
+      this.#inFlightBytes += leaf.expectedBytes
     }
-    this.#run(this.#fetchLeaf(step, key))
+    leaf.users++
+    leaf.places++
+    this.#run(this.#fillPlace(leaf, key, step))
   }
 
-  async #fetchLeaf(step: LeafStep, key: BlockKey): Promise<void> {
-    const leaf: LeafInFlight = { places: [step], bytes: step.expectedBytes }
-    this.#leaves.set(key, leaf)
-    this.#inFlightBytes += leaf.bytes
+  /** Each place by itself: one that has to wait for what comes before it must not hold up the others. */
+  async #fillPlace(leaf: LeafInFlight, key: BlockKey, place: LeafPlace): Promise<void> {
     try {
-      let content = this.#repeated.get(key)
-      for (let index = 0; index < leaf.places.length; index++) {
-        const place = leaf.places[index]!
-        await this.#stateOf(place.file).opened
-        const placedBytes = await this.#sink.placedBytes(step.cid, place)
-        if (placedBytes !== undefined) {
-          place.file.bytes ??= placedBytes
-          await this.#placed(place.file, placedBytes)
-          continue
-        }
-        content ??= await this.#options.leaves.fetch(step.cid, { expectedBytes: step.expectedBytes })
-        checkSize(step.cid, place, content)
-        place.file.bytes ??= content.byteLength
-        await this.#write(place, content, step.cid)
+      await this.#stateOf(place.file).opened
+      const placedBytes = await this.#sink.placedBytes(leaf.cid, place)
+      if (placedBytes !== undefined) {
+        place.file.bytes ??= placedBytes
+        await this.#placed(place.file, placedBytes)
+        return
       }
-      if (content === undefined) return
-      if (leaf.places.length > 1 || this.#repeated.has(key)) this.#keepRepeated(key, content)
-      else this.#options.release(content)
+      leaf.content ??= this.#contentOf(leaf, key)
+      const content = await leaf.content
+      checkSize(leaf.cid, place, content)
+      place.file.bytes ??= content.byteLength
+      await this.#write(place, content, leaf.cid)
     } finally {
-      this.#leaves.delete(key)
-      if (leaf.places.length >= MAX_PLACES_PER_LEAF) this.#crowdedLeaves--
-      this.#inFlightBytes -= leaf.bytes
+      leaf.users--
+      if (leaf.users === 0) await this.#finishLeaf(leaf, key)
     }
+  }
+
+  async #contentOf({ cid, expectedBytes }: LeafInFlight, key: BlockKey): Promise<Uint8Array> {
+    return this.#repeated.get(key) ?? (await this.#options.leaves.fetch(cid, { expectedBytes }))
+  }
+
+  async #finishLeaf(leaf: LeafInFlight, key: BlockKey): Promise<void> {
+    this.#leaves.delete(key)
+    this.#inFlightBytes -= leaf.expectedBytes
+    if (leaf.content === undefined || this.#error !== undefined) return
+    const content = await leaf.content
+    if (leaf.places > 1 || this.#repeated.has(key)) this.#keepRepeated(key, content)
+    else this.#options.release(content)
   }
 
   async #write(place: Place, content: Uint8Array, leaf: CID | undefined): Promise<void> {

@@ -18,8 +18,12 @@ import type { DirectoryEntry } from './directory-entry.ts'
 const MAX_DEPTH = 256
 /** Inner nodes asked for and not arrived. */
 const MAX_NODES_AHEAD = 32
-/** Encoded bytes of the nodes whose children are not all asked for. */
+/** Nodes in the place of leaves, asked for and not arrived. */
+const MAX_LEAF_NODES_AHEAD = 128
+/** Encoded bytes of the nodes whose children are not all asked for: above the first mark no more nodes are asked for. */
 const MAX_HELD_BYTES = 8 * MiB
+/** Where those that were on their way bring so many more, the tree is made to be too much. */
+const MAX_HELD_CHILDREN = 500_000
 /** A child with no more content may be a leaf in dag-pb clothes. */
 const MAX_LEAF_BYTES = 2 * MiB
 
@@ -102,6 +106,7 @@ export class Walk {
   #root: CID | undefined
   #nodesAhead = 0
   #heldBytes = 0
+  #heldChildren = 0
   #files = 0
   #totalBytes = 0
   /** Parts whose size nothing has told: the root until it arrives, and parts of sharded folders. */
@@ -132,8 +137,7 @@ export class Walk {
    * @param starved - nothing else is in flight, so one more must go out whatever is held
    */
   nextNode(starved: boolean): NodeStep | undefined {
-    const full = this.#nodesAhead >= MAX_NODES_AHEAD || this.#heldBytes >= MAX_HELD_BYTES
-    if (full && !(starved && this.#nodesAhead === 0)) return undefined
+    if (!this.#mayGrow(MAX_NODES_AHEAD, starved)) return undefined
     const step = this.#pickNode()
     if (step !== undefined) this.#nodesAhead++
     return step
@@ -143,11 +147,13 @@ export class Walk {
    * The next leaf to ask for, or undefined if none is known now.
    *
    * @param before - leaves of a file that start at this offset or after it are left for later
+   * @param starved - nothing else is in flight
    */
-  nextLeaf(before = Number.POSITIVE_INFINITY): LeafStep | NodeStep | undefined {
+  nextLeaf(before: number, starved: boolean): LeafStep | NodeStep | undefined {
+    const mayGrow = this.#mayGrow(MAX_LEAF_NODES_AHEAD, starved)
     for (let index = 0; index < this.#cursors.length; index++) {
       const cursor = this.#cursors[index]!
-      const step = cursor.kind === 'file' ? this.#leafOfFile(cursor, before) : this.#leafOfFolder(cursor)
+      const step = cursor.kind === 'file' ? this.#leafOfFile(cursor, before, mayGrow) : this.#leafOfFolder(cursor)
       if (this.#isSpent(cursor)) {
         this.#drop(index)
         index--
@@ -182,6 +188,12 @@ export class Walk {
     }
   }
 
+  /** Whether one more node may be asked for, which may bring more children than it uses up. */
+  #mayGrow(maxNodesAhead: number, starved: boolean): boolean {
+    if (starved && this.#nodesAhead === 0) return true
+    return this.#nodesAhead < maxNodesAhead && this.#heldBytes < MAX_HELD_BYTES
+  }
+
   #pickNode(): NodeStep | undefined {
     if (this.#root !== undefined) {
       const cid = this.#root
@@ -208,11 +220,11 @@ export class Walk {
     return undefined
   }
 
-  #leafOfFile(cursor: FileCursor, before: number): LeafStep | NodeStep | undefined {
+  #leafOfFile(cursor: FileCursor, before: number, mayGrow: boolean): LeafStep | NodeStep | undefined {
     while (cursor.nextLeaf < cursor.children.length) {
       const child = cursor.children[cursor.nextLeaf]!
       const offset = cursor.base + child.offset
-      if (mayBeLeaf(child) && offset >= before) return undefined
+      if (mayBeLeaf(child) && (offset >= before || (child.cid.code !== RAW && !mayGrow))) return undefined
       cursor.nextLeaf++
       if (!mayBeLeaf(child)) continue
       if (child.cid.code === RAW) {
@@ -358,8 +370,16 @@ export class Walk {
   #hold(cursor: Cursor): void {
     if (cursor.depth > MAX_DEPTH) throw new P2PError('bad-data', `The tree is deeper than ${MAX_DEPTH} levels`)
     this.#heldBytes += cursor.heldBytes
+    this.#heldChildren += childCount(cursor)
+    if (this.#heldChildren > MAX_HELD_CHILDREN) {
+      throw new P2PError(
+        'limit',
+        `The tree has over ${MAX_HELD_CHILDREN} entries side by side that cannot be worked off`,
+      )
+    }
     if (this.#isSpent(cursor)) {
       this.#heldBytes -= cursor.heldBytes
+      this.#heldChildren -= childCount(cursor)
       return
     }
     const place = this.#cursors.findIndex((other) => comesBefore(cursor, other))
@@ -378,6 +398,7 @@ export class Walk {
   #drop(index: number): void {
     const [cursor] = this.#cursors.splice(index, 1)
     this.#heldBytes -= cursor!.heldBytes
+    this.#heldChildren -= childCount(cursor!)
   }
 }
 
@@ -400,5 +421,10 @@ function nodeOf(cursor: FileCursor, child: FileChild): NodeStep {
 function comesBefore(cursor: Cursor, other: Cursor): boolean {
   if (cursor.kind === 'folder') return other.kind === 'folder' && cursor.depth >= other.depth
   if (other.kind === 'folder') return true
-  return cursor.file.id < other.file.id || (cursor.file.id === other.file.id && cursor.base < other.base)
+  if (cursor.file.id !== other.file.id) return cursor.file.id < other.file.id
+  return cursor.base < other.base || (cursor.base === other.base && cursor.depth > other.depth)
+}
+
+function childCount(cursor: Cursor): number {
+  return cursor.kind === 'file' ? cursor.children.length : cursor.entries.length + cursor.subShards.length
 }

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { access, mkdir, readdir, readFile, readlink, symlink, writeFile } from 'node:fs/promises'
+import { access, mkdir, readdir, readFile, readlink, rm, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, type TestContext, test } from 'node:test'
 import type { CID } from 'multiformats/cid'
@@ -115,6 +115,48 @@ describe('output of get', () => {
       assert.equal(await resumed.placedBytes(first.cid, { file: target, offset: MiB }), undefined)
       assert.equal(await resumed.placedBytes(second.cid, { file: target, offset: MiB }), undefined)
       await resumed.close()
+    })
+  })
+
+  test('what is no longer there is not believed, in the same boot either', async (t) => {
+    await inRepo(t, async ({ folder, open, references }) => {
+      const block = randomBlock('block', 1000)
+      const target = file(2000)
+      const interrupted = await open()
+      await interrupted.openFile(target)
+      await interrupted.write({ file: target, offset: 0 }, block.bytes, block.cid)
+      await interrupted.close()
+      const [temporary] = (await readdir(folder)).filter((name) => name.endsWith('.p2p'))
+      await rm(join(folder, temporary!))
+
+      const resumed = await open()
+      assert.equal(await resumed.placedBytes(block.cid, { file: target, offset: 0 }), undefined)
+      assert.equal(await references.get(block.cid), undefined)
+      await resumed.close()
+    })
+  })
+
+  test('many large files are synced in the background and whole in the end, and none stays open', async (t) => {
+    await inRepo(t, async ({ folder, open }) => {
+      const output = await open()
+      await output.makeFolder([])
+      const block = randomBlock('large', 2 * MiB)
+      const openBefore = (await readdir('/proc/self/fd').catch(() => [])).length
+      let next = 0
+      const lane = async () => {
+        while (next < 150) {
+          const target = { id: next, path: [`f${next}`], bytes: 2 * MiB }
+          next++
+          await output.openFile(target)
+          await output.write({ file: target, offset: 0 }, block.bytes, block.cid)
+          await output.closeFile(target)
+        }
+      }
+      await Promise.all(Array.from({ length: 32 }, lane))
+      await output.finish()
+      await output.close()
+      assert.equal((await readdir(join(folder, 'result'))).length, 150)
+      assert.ok((await readdir('/proc/self/fd').catch(() => [])).length <= openBefore)
     })
   })
 

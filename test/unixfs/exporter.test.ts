@@ -7,6 +7,7 @@ import { KiB, MiB } from '../../src/common/units.ts'
 import type { Block, FetchOptions } from '../../src/dag/block.ts'
 import { blockKey } from '../../src/dag/cid.ts'
 import { safeEntryName } from '../../src/files/safe-name.ts'
+import { StreamOutput } from '../../src/files/stream-output.ts'
 import { type ContentSink, exportTree } from '../../src/unixfs/exporter.ts'
 import { encodeUnixfs } from '../../src/unixfs/unixfs-data.ts'
 import type { Place, WalkFile } from '../../src/unixfs/walk.ts'
@@ -179,6 +180,38 @@ describe('exporter', () => {
     }
     await exported(root, source, sink)
     assert.equal(sink.writes, 8)
+  })
+
+  test('a stream comes out in order though a repeated leaf is met first where it comes later', async () => {
+    const same = leaf(numberedBlock(1, 1000))
+    const others = [leaf(numberedBlock(2, 3 * MiB)), leaf(numberedBlock(3, 3 * MiB))]
+    const inner = others.map((other) => fileOf([same, fileOf([other])]))
+    const root = fileOf(inner)
+    const source = new Source().hold(same, ...others, ...others.map((other) => fileOf([other])), ...inner, root)
+    const slow = inner[0]!.block.cid.toString()
+    const fetch = source.fetch.bind(source)
+    source.fetch = async (cid, options) => {
+      // The second half is known long before the first.
+      if (cid.toString() === slow) for (let turn = 0; turn < 50; turn++) await new Promise(setImmediate)
+      return await fetch(cid, options)
+    }
+    const written: Uint8Array[] = []
+    const sink = new StreamOutput(async (bytes) => {
+      written.push(bytes)
+    })
+    await exported(root, source, sink as unknown as MemorySink)
+    const content = [same, others[0]!, same, others[1]!].map(({ block }) => block.bytes)
+    assert.deepEqual(Buffer.concat(written), Buffer.concat(content))
+  })
+
+  test('a bomb of nodes that fan out without content is refused before it fills the memory', async () => {
+    const nothing = leaf(rawBlock(new Uint8Array(0)))
+    const wide = Array.from({ length: 60 }, (_, index) =>
+      fileOf([...Array<Child>(20_000 + index).fill(nothing), fileOf([nothing])]),
+    )
+    const root = fileOf(wide.map((child) => fileOf([child])))
+    const source = new Source().hold(nothing, fileOf([nothing]), ...wide, ...wide.map((child) => fileOf([child])), root)
+    await assert.rejects(exported(root, source), (error) => hasCode(error, 'limit'))
   })
 
   test('entries with names that lead elsewhere are left out, the rest comes out', async () => {

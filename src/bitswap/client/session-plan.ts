@@ -26,6 +26,8 @@ const INITIAL_RTT_MS = 50
 const RATE_HALF_LIFE_MS = 2 * SECOND_MS
 /** A peer that was asked and sends nothing for so long, or for four of its response times, is stalled. */
 const STALL_MIN_MS = 2.5 * SECOND_MS
+/** 100 kbit/s, as boxo demands of a peer that it sends to; slower is as good as silent. */
+const MIN_BYTES_PER_SECOND = 12_500
 /** A stalled peer that is the only one is asked again after so long. */
 const REPEAT_MS = 10 * SECOND_MS
 /** "I do not have it" is believed for so long. */
@@ -85,6 +87,8 @@ interface Peer {
   slowStartBytes: number
   lastDeliveryAt: number
   lastHeardAt: number
+  /** Bytes since then that were too few to count as life. */
+  heardBytes: number
   stalled: boolean
   dontHavesInRow: number
   remembered: Set<BlockKey>
@@ -125,6 +129,7 @@ export class SessionPlan {
       slowStartBytes: 0,
       lastDeliveryAt: now,
       lastHeardAt: now,
+      heardBytes: 0,
       stalled: false,
       dontHavesInRow: 0,
       remembered: new Set(),
@@ -171,10 +176,14 @@ export class SessionPlan {
     this.#unassigned.delete(key)
   }
 
-  /** Any bytes from the peer: it is alive, even if its block is not complete yet. */
-  heard(peerId: string, now: number): void {
+  /** Bytes from the peer: it is alive, even if its block is not complete yet, unless they only trickle. */
+  heard(peerId: string, bytes: number, now: number): void {
     const peer = this.#peers.get(peerId)
-    if (peer !== undefined) peer.lastHeardAt = now
+    if (peer === undefined) return
+    peer.heardBytes += bytes
+    if (peer.heardBytes < ((now - peer.lastHeardAt) * MIN_BYTES_PER_SECOND) / SECOND_MS) return
+    peer.heardBytes = 0
+    peer.lastHeardAt = now
   }
 
   /** A block whose hash is `key` came from the peer. Others that were asked for it are told to stop. */

@@ -30,6 +30,9 @@ const REDIAL_MAX_MS = 15 * SECOND_MS
 /** Connected peers that are asked whether they have the root, at most. */
 const MAX_PROBED_PEERS = 64
 const MAX_SOURCES = 256
+/** A peer that loses wants so many times in a row is not asked any more. */
+const MAX_LOST_WANTS = 4
+const LOST_WANTS_WAIT_MS = 50
 
 /** What a session needs of the bitswap node that owns it. */
 export interface SessionHost {
@@ -63,7 +66,10 @@ interface PeerRecord {
   blocks: number
   multiaddr: string
   dialling: boolean
+  /** Not asked any more in this session. */
   banned: boolean
+  /** Times in a row that wants did not reach it. */
+  lostWants: number
 }
 
 export class BitswapSession implements Session {
@@ -119,6 +125,7 @@ export class BitswapSession implements Session {
     if (known !== undefined) {
       const fresh = source.multiaddrs.filter((address) => !known.source.multiaddrs.includes(address))
       known.source.multiaddrs.push(...fresh)
+      void this.#keepConnected(known)
     } else if (this.#peers.size < MAX_SOURCES) {
       void this.#keepConnected(this.#record({ peerId: source.peerId, multiaddrs: [...source.multiaddrs] }))
     }
@@ -166,9 +173,8 @@ export class BitswapSession implements Session {
 
   /** Bytes read from a peer's streams. */
   onBytes(peerId: string, count: number): void {
-    if (!this.#peers.has(peerId)) return
     this.#receivedBytes += count
-    this.#plan.heard(peerId, this.#now())
+    this.#plan.heard(peerId, count, this.#now())
   }
 
   /** A block that hashes to `key` has come from the peer. */
@@ -178,6 +184,9 @@ export class BitswapSession implements Session {
       const record = this.#peers.get(peerId) ?? this.#record({ peerId, multiaddrs: [] })
       record.bytes += bytes.byteLength
       record.blocks++
+      record.lostWants = 0
+      // It was only asked whether it has the block, and has sent it at once.
+      if (!record.banned) this.#join(record)
       this.#bytes += bytes.byteLength
       this.#blocks++
       const waiting = this.#waiting.get(key)
@@ -204,12 +213,14 @@ export class BitswapSession implements Session {
 
   /** The peer says whether it has a block. */
   onPresence(peerId: string, key: BlockKey, have: boolean): void {
+    const record = this.#peers.get(peerId)
+    if (record !== undefined) record.lostWants = 0
     if (!have) {
       this.#plan.dontHave(peerId, key, this.#now())
     } else if (this.#plan.hasPeer(peerId)) {
       this.#plan.have(peerId, key)
-    } else if (this.#waiting.has(key) && this.#peers.get(peerId)?.banned !== true) {
-      this.#join(this.#peers.get(peerId) ?? this.#record({ peerId, multiaddrs: [] }))
+    } else if (this.#waiting.has(key) && record?.banned !== true) {
+      this.#join(record ?? this.#record({ peerId, multiaddrs: [] }))
     }
     this.#step()
   }
@@ -233,8 +244,26 @@ export class BitswapSession implements Session {
 
   /** What the peer was asked for may not have reached it. */
   onWantsLost(peerId: string): void {
-    if (!this.#plan.hasPeer(peerId)) return
-    this.#plan.askAgain(peerId)
+    const record = this.#peers.get(peerId)
+    if (record === undefined || !this.#plan.hasPeer(peerId)) return
+    record.lostWants++
+    if (record.lostWants <= MAX_LOST_WANTS) {
+      // Not at once: a peer that refuses every stream would be asked as fast as it refuses.
+      const waitMs = LOST_WANTS_WAIT_MS * 2 ** record.lostWants
+      sleep(waitMs, { signal: this.#abort.signal }).then(
+        () => {
+          this.#plan.askAgain(peerId)
+          this.#step()
+        },
+        () => {},
+      )
+      return
+    }
+    record.banned = true
+    this.#plan.removePeer(peerId)
+    const { multiaddrs } = record.source
+    const reason = `Peer ${peerId} takes no bitswap messages.`
+    this.#options.onEvent?.({ type: 'peer-unreachable', peerId, multiaddrs, reason })
     this.#step()
   }
 
@@ -252,6 +281,7 @@ export class BitswapSession implements Session {
       multiaddr: source.multiaddrs[0] ?? `/p2p/${source.peerId}`,
       dialling: false,
       banned: false,
+      lostWants: 0,
     }
     this.#peers.set(source.peerId, record)
     return record

@@ -6,12 +6,12 @@
 import type { BlockStore } from '../../blockstore/blockstore.ts'
 import { mapBounded } from '../../common/concurrency.ts'
 import { messageOf } from '../../common/errors.ts'
-import { whyRefused } from '../../dag/block.ts'
+import { type Block, whyRefused } from '../../dag/block.ts'
 import { type BlockKey, isIdentity } from '../../dag/cid.ts'
 import { encodeReply, type Message, type Presence } from '../message.ts'
 import { Engine, type Lookup, type Serving } from './engine.ts'
 
-/** Messages that are read and sent at the same time, over all peers. */
+/** Messages whose blocks are read at the same time, over all peers. */
 const WORKERS = 16
 /** Wants looked up in the store at the same time, per message. */
 const LOOKUPS = 32
@@ -21,6 +21,11 @@ export interface ServerOptions {
   send: (peerId: string, pieces: Uint8Array[]) => Promise<void>
   /** Told of blocks that should be here and cannot be read. */
   onError: (message: string) => void
+}
+
+interface ReadBlocks {
+  blocks: Block[]
+  presences: Presence[]
 }
 
 export class Server {
@@ -80,16 +85,18 @@ export class Server {
       const serving = this.#engine.next()
       if (serving === undefined) return
       this.#workers++
-      void this.#serve(serving).finally(() => {
+      void this.#read(serving).then((reply) => {
         this.#workers--
+        // A slow peer holds up nobody: only the bytes on their way to it are bounded.
+        void this.#deliver(serving, reply).then(() => this.#work())
         this.#work()
       })
     }
   }
 
-  async #serve(serving: Serving): Promise<void> {
-    const { peerId, wants } = serving
-    const blocks: { cid: (typeof wants)[number]['cid']; bytes: Uint8Array }[] = []
+  /** Never rejects: what cannot be read is reported and left out. */
+  async #read({ wants }: Serving): Promise<ReadBlocks> {
+    const blocks: Block[] = []
     const presences: Presence[] = []
     await Promise.all(
       wants.map(async (want) => {
@@ -102,6 +109,11 @@ export class Server {
         }
       }),
     )
+    return { blocks, presences }
+  }
+
+  async #deliver(serving: Serving, { blocks, presences }: ReadBlocks): Promise<void> {
+    const { peerId } = serving
     const pendingBytes = this.#engine.ledgerOf(peerId)?.readyBytes() ?? 0
     const sent =
       blocks.length + presences.length > 0 &&

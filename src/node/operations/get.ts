@@ -10,7 +10,7 @@ import type { References } from '../../blockstore/references.ts'
 import type { Clock } from '../../common/clock.ts'
 import { P2PError } from '../../common/errors.ts'
 import type { GetPhase, OnProgress } from '../../common/progress.ts'
-import { formatDuration, MINUTE_MS, SECOND_MS } from '../../common/units.ts'
+import { formatDuration, KiB, MINUTE_MS, SECOND_MS } from '../../common/units.ts'
 import { parseRef, type Ref, sourcesOf } from '../../dag/ref.ts'
 import { BlockService } from '../../exchange/blockservice.ts'
 import type { Exchange, Session, SessionStats } from '../../exchange/exchange.ts'
@@ -25,6 +25,8 @@ import { Sources } from './sources.ts'
 
 const DEFAULT_TIMEOUT_MS = MINUTE_MS
 const REPORT_MS = 250
+/** So many bytes show that a block is on its way. */
+const LIFE_SIGN_BYTES = 64 * KiB
 /** The rate shown is that of the last few seconds. */
 const RATE_WINDOW_MS = 5 * SECOND_MS
 
@@ -35,7 +37,7 @@ export interface GetParts {
   clock: Clock
   bootId: string
   /** Starts the network when the first block is missing here. */
-  network: () => Promise<{ exchange: Exchange; routing: Routing | undefined; peerId: string }>
+  network: () => Promise<{ exchange: Exchange; routing: Routing; isolated: boolean; peerId: string }>
 }
 
 /** @throws P2PError as `Api.get` says */
@@ -56,6 +58,8 @@ class Get {
   #exported: ExportProgress = { bytes: 0, totalBytes: null }
   #phase: GetPhase = 'connecting'
   #lastVerifiedBytes = 0
+  #lastReceivedBytes = 0
+  #stream: StreamOutput | undefined
   #lastProgressAt: number
   readonly #samples: { at: number; bytes: number }[] = []
 
@@ -144,7 +148,10 @@ class Get {
 
   async #openOutput(target: string | undefined, root: CID): Promise<Output | StreamOutput> {
     const { target: wanted, force = false, onProgress } = this.#options
-    if (wanted.kind === 'stream') return new StreamOutput(wanted.write)
+    if (wanted.kind === 'stream') {
+      this.#stream = new StreamOutput(wanted.write)
+      return this.#stream
+    }
     const { references, bootId } = this.#parts
     const output = await openOutput({ target: target!, root, force, references, bootId })
     if (output.resumes) onProgress?.({ type: 'note', message: `Resuming ${basename(target!)}.` })
@@ -158,12 +165,13 @@ class Get {
   }
 
   async #connectNow(): Promise<Session> {
-    const { exchange, routing, peerId } = await this.#parts.network()
+    const { exchange, routing, isolated, peerId } = await this.#parts.network()
     this.#abort.signal.throwIfAborted()
     const sources = new Sources({
       root: this.#ref.cid,
       named: sourcesOf([...(this.#options.peers ?? []), ...this.#ref.providers]),
       routing,
+      isolated,
       ownPeerId: peerId,
       signal: this.#abort.signal,
       onProgress: this.#onProgress,
@@ -185,9 +193,13 @@ class Get {
     const session = this.#openSession
     if (session === undefined || this.#phase === 'finishing') return
     const now = this.#parts.clock.monotonicMs()
-    const verifiedBytes = session.stats().bytes + this.#exported.bytes
-    if (verifiedBytes > this.#lastVerifiedBytes) {
+    const stats = session.stats()
+    const verifiedBytes = stats.bytes + this.#exported.bytes
+    // A large block may take long on a slow link, and whoever reads a stream may take a break.
+    const isComing = stats.receivedBytes - this.#lastReceivedBytes >= LIFE_SIGN_BYTES
+    if (verifiedBytes > this.#lastVerifiedBytes || isComing || this.#stream?.isBlocked === true) {
       this.#lastVerifiedBytes = verifiedBytes
+      this.#lastReceivedBytes = stats.receivedBytes
       this.#lastProgressAt = now
     }
     const timeoutMs = this.#options.timeoutMs ?? DEFAULT_TIMEOUT_MS
@@ -200,7 +212,7 @@ class Get {
       )
       return
     }
-    const failure = session.stats().blocks === 0 ? this.#sources?.failure() : undefined
+    const failure = this.#sources?.failure({ hasData: stats.blocks > 0 })
     if (failure !== undefined) this.#abort.abort(failure)
   }
 

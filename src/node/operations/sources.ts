@@ -21,8 +21,9 @@ export interface SourcesOptions {
   root: CID
   /** Peers from the link and the command line. */
   named: Source[]
-  /** undefined: nobody is asked, only the named peers count. */
-  routing: Routing | undefined
+  routing: Routing
+  /** Nobody is dialled but the named peers: without one of them there is nobody to ask for others. */
+  isolated: boolean
   ownPeerId: string
   signal: AbortSignal
   onProgress: OnProgress
@@ -78,15 +79,21 @@ export class Sources {
     }
   }
 
-  /** Why there is no point in waiting, as long as nothing has come from anyone; undefined if there is. */
-  failure(): P2PError | undefined {
-    const { named, root, routing } = this.#options
+  /**
+   * Why there is no point in waiting; undefined if there is.
+   *
+   * @param hasData - blocks have come in this download
+   */
+  failure({ hasData }: { hasData: boolean }): P2PError | undefined {
+    const { named, root } = this.#options
     if (this.#session === undefined || this.#searchMayHelp()) return undefined
     const known = new Set([...named.map(({ peerId }) => peerId), ...this.#found])
     const { livePeers } = this.#session
-    if (livePeers > 0 && !this.#nobodyHas) return undefined
-    const isLost = (peerId: string) => this.#unreachable.has(peerId) || this.#banned.has(peerId)
-    if (livePeers === 0 && ![...known].every(isLost)) return undefined
+    const connected = this.#session.stats().peers.filter((peer) => peer.connected)
+    const tried = new Set([...connected.map(({ peerId }) => peerId), ...this.#unreachable.keys(), ...this.#banned])
+    if ((livePeers > 0 && !this.#nobodyHas) || ![...known].every((peerId) => tried.has(peerId))) return undefined
+    // Once something has come, a peer that is out of reach now is waited for.
+    if (hasData && ![...known].every((peerId) => this.#banned.has(peerId))) return undefined
     if (livePeers === 0 && this.#banned.size > 0) {
       return new P2PError(
         'verification',
@@ -104,7 +111,7 @@ export class Sources {
     const facts = [
       ...(livePeers > 0 ? [`${count(livePeers, 'connected peer')} without it`] : []),
       ...(this.#unreachable.size > 0 ? [`${count(this.#unreachable.size, 'peer')} out of reach`] : []),
-      routing === undefined ? 'no DHT was asked' : 'the DHTs name nobody else',
+      this.#options.isolated && livePeers === 0 ? 'no DHT could be asked' : 'the DHTs name nobody else',
     ]
     return new P2PError('no-provider', `No provider for ${root}: ${facts.join(', ')}`, {
       hint: 'Ask the sender to keep "p2p serve" running, and pass its address with --peer.',
@@ -119,13 +126,12 @@ export class Sources {
   }
 
   #searchMayHelp(): boolean {
-    if (this.#options.routing === undefined) return false
+    if (this.#options.isolated && this.#session?.livePeers === 0) return false
     return this.#searching || this.#emptySearches < SEARCHES_BEFORE_GIVING_UP
   }
 
   async #search(session: Session): Promise<void> {
     const { root, routing, ownPeerId, signal, onProgress } = this.#options
-    if (routing === undefined) return
     try {
       for (;;) {
         if (session.livePeers < ENOUGH_SOURCES) {

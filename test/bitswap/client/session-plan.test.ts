@@ -98,7 +98,7 @@ describe('session plan', () => {
   test('a silent peer loses its blocks to others and is told to forget them', () => {
     const plan = planOf(['a', 'b'], 4)
     plan.next(0)
-    plan.heard('b', 2900)
+    plan.heard('b', MiB, 2900)
     const actions = plan.next(3000)
     assert.ok(actions.some(({ type, peerId }) => type === 'cancel' && peerId === 'a'))
     assert.ok(!actions.some(({ type, peerId }) => type === 'cancel' && peerId === 'b'))
@@ -109,8 +109,8 @@ describe('session plan', () => {
     const plan = planOf(['a', 'b'], 2)
     plan.next(0)
     for (let now = 0; now <= 10_000; now += 500) {
-      plan.heard('a', now)
-      plan.heard('b', now)
+      plan.heard('a', MiB, now)
+      plan.heard('b', MiB, now)
       assert.ok(!plan.next(now).some(({ type }) => type === 'cancel'))
     }
   })
@@ -129,7 +129,7 @@ describe('session plan', () => {
       plan.received(peerId, blockKey(cid), MiB, 20)
     const slow = asked.filter(({ peerId }) => peerId === 'slow')
     plan.received('slow', blockKey(slow[0]!.cid), MiB, 2000)
-    plan.heard('slow', 2000)
+    plan.heard('slow', MiB, 2000)
     const actions = plan.next(2000)
     assert.deepEqual(
       actions.map(({ type, peerId }) => `${type} ${peerId}`),

@@ -1,0 +1,101 @@
+/** Errors that need a machine in a certain state: what is said, the exit code, and that nothing is left behind. */
+
+import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
+import { mkdir, readdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { type TestContext, test } from 'node:test'
+import { promisify } from 'node:util'
+import { MiB } from '../../src/common/units.ts'
+import { writeRandomFile } from '../support/bytes.ts'
+import { cleanUpAfter } from '../support/clean-up.ts'
+import { addPath, lastEvent, runP2p, startServe } from '../support/processes.ts'
+import { makeTempDir } from '../support/temp.ts'
+
+const run = promisify(execFile)
+
+/** Mounting takes root. */
+const noMount = process.getuid?.() !== 0 || process.platform !== 'linux' ? 'cannot mount a small disk' : false
+
+async function makeSmallDisk(t: TestContext, parent: string): Promise<string> {
+  const disk = join(parent, 'disk')
+  await mkdir(disk)
+  await run('mount', ['-t', 'tmpfs', '-o', 'size=16m', 'tmpfs', disk])
+  cleanUpAfter(t, async () => {
+    await run('umount', [disk])
+  })
+  return disk
+}
+
+test('a disk that fills up during add: exit 7, no CID, and it works once there is room', {
+  skip: noMount,
+}, async (t) => {
+  const folder = await makeTempDir(t)
+  const disk = await makeSmallDisk(t, folder)
+  const file = join(folder, 'file')
+  await writeRandomFile(file, 'too large', 24 * MiB)
+  const full = await runP2p(['add', file], { repo: join(disk, 'repo') })
+  assert.equal(full.code, 7, full.stderr)
+  assert.equal(full.stdout.toString(), '')
+  assert.match(full.stderr, /disk is full/)
+  await run('mount', ['-o', 'remount,size=64m', disk])
+  const roomy = await runP2p(['add', file], { repo: join(disk, 'repo') })
+  assert.equal(roomy.code, 0, roomy.stderr)
+})
+
+test('a disk too small for a get: exit 7 before the first byte', { skip: noMount }, async (t) => {
+  const folder = await makeTempDir(t)
+  const disk = await makeSmallDisk(t, folder)
+  const file = join(folder, 'file')
+  await writeRandomFile(file, 'too large', 24 * MiB)
+  const cid = await addPath(join(folder, 'seeder'), file)
+  const seeder = await startServe(t, join(folder, 'seeder'))
+  const args = ['get', cid, '-o', join(disk, 'copy'), '--peer', seeder.multiaddr, '--json']
+  const { code, stdout, stderr } = await runP2p(args, { repo: join(folder, 'receiver') })
+  const failure = lastEvent(stdout)
+  assert.deepEqual([code, failure.code, failure.exitCode], [7, 'disk-full', 7], stderr)
+  assert.deepEqual(await readdir(disk), [])
+})
+
+test('settings that cannot be understood: exit 2, the file and the setting are named, nothing is changed', async (t) => {
+  const folder = await makeTempDir(t)
+  const repo = join(folder, 'repo')
+  await mkdir(repo)
+  const file = join(folder, 'file')
+  await writeFile(file, 'hello')
+  for (const [text, expected] of [
+    ['{', /config\.json/],
+    ['{"adresses":{}}', /"adresses" is not a setting[^]*addresses/],
+    ['{"bootstrap":["nowhere"]}', /bootstrap[^]*nowhere/],
+  ] as const) {
+    await writeFile(join(repo, 'config.json'), text)
+    const { code, stderr } = await runP2p(['add', file], { repo })
+    assert.equal(code, 2, stderr)
+    assert.match(stderr, expected)
+    assert.deepEqual(await readdir(repo), ['config.json'])
+  }
+})
+
+test('a small tree comes from a seeder that is known only as a bootstrap peer', async (t) => {
+  const folder = await makeTempDir(t)
+  const file = join(folder, 'file')
+  await writeRandomFile(file, 'small tree', 5 * MiB)
+  const cid = await addPath(join(folder, 'seeder'), file)
+  const seeder = await startServe(t, join(folder, 'seeder'))
+  const args = ['get', cid, '-o', join(folder, 'copy'), '--bootstrap', seeder.multiaddr, '--timeout', '30s', '--json']
+  const { code, stdout, stderr } = await runP2p(args, { repo: join(folder, 'receiver') })
+  assert.equal(code, 0, stderr + stdout)
+})
+
+test('a peer that lacks the content, and a DHT that names nobody else: exit 3 after a bounded search', async (t) => {
+  const folder = await makeTempDir(t)
+  const file = join(folder, 'file')
+  await writeRandomFile(file, 'elsewhere', MiB)
+  const cid = await addPath(join(folder, 'elsewhere'), file)
+  const empty = await startServe(t, join(folder, 'empty'))
+  const args = ['get', cid, '-o', join(folder, 'copy'), '--peer', empty.multiaddr, '--timeout', '60s', '--json']
+  const { code, stdout } = await runP2p(args, { repo: join(folder, 'receiver') })
+  const failure = lastEvent(stdout)
+  assert.deepEqual([code, failure.code], [3, 'no-provider'])
+  assert.match(String(failure.message), /1 connected peer without it/)
+})
