@@ -65,8 +65,8 @@ test('settings that cannot be understood: exit 2, the file and the setting are n
   await writeFile(file, 'hello')
   for (const [text, expected] of [
     ['{', /config\.json/],
-    ['{"adresses":{}}', /"adresses" is not a setting[^]*addresses/],
-    ['{"bootstrap":["nowhere"]}', /bootstrap[^]*nowhere/],
+    ['{"adresses":{}}', /"adresses" is not a setting[\s\S]*addresses/],
+    ['{"bootstrap":["nowhere"]}', /bootstrap[\s\S]*nowhere/],
   ] as const) {
     await writeFile(join(repo, 'config.json'), text)
     const { code, stderr } = await runP2p(['add', file], { repo })
