@@ -5,7 +5,7 @@
 
 import '../common/node20.ts'
 import { homedir } from 'node:os'
-import { messageOf, P2PError } from '../common/errors.ts'
+import { localIoError, messageOf, P2PError } from '../common/errors.ts'
 import { SECOND_MS } from '../common/units.ts'
 import { EXIT_CODES, SIGNAL_EXIT_CODES } from './exit-codes.ts'
 import type { Execute } from './program.ts'
@@ -44,7 +44,7 @@ async function main(argv: string[]): Promise<void> {
   // A reader that has seen enough, as in `p2p add … | head -1`, is no failure.
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code === 'EPIPE') endBy('closed-stdout')
-    else void leaveWith(error)
+    else void leaveWith(localIoError(error, 'write', 'stdout'))
   })
 
   try {

@@ -27,7 +27,7 @@ const PHASE_TEXTS: Record<GetPhase, string> = {
 }
 
 const BAR_CELLS = 24
-const MIN_COLUMNS_FOR_BAR = 70
+const MIN_BAR_CELLS = 6
 
 /** What is going on, in two or three words. */
 export function phaseText(event: TransferProgress): string {
@@ -51,7 +51,10 @@ export function progressSentence(event: TransferProgress): string {
  */
 export function progressLines(event: TransferProgress, { columns, rows }: ScreenSize): string[] {
   const fraction = fractionDone(event)
-  const bar = fraction !== undefined && columns >= MIN_COLUMNS_FOR_BAR ? [drawBar(fraction)] : []
+  const words = [phaseText(event), ...facts(event)].join('  ')
+  // The bar gives way to the words: brackets and the gap before it take four columns.
+  const cells = Math.min(BAR_CELLS, columns - 1 - words.length - 4)
+  const bar = fraction !== undefined && cells >= MIN_BAR_CELLS ? [drawBar(fraction, cells)] : []
   const lines = [[phaseText(event), ...bar, ...facts(event)].join('  ')]
   if (event.type === 'progress') lines.push(...peerLines(event.peers, Math.max(1, rows - 3)))
   return lines.map((line) => fit(line, columns - 1))
@@ -77,10 +80,10 @@ function facts(event: TransferProgress): string[] {
   return parts
 }
 
-function drawBar(fraction: number): string {
-  const filled = Math.floor(fraction * BAR_CELLS)
-  const tip = filled < BAR_CELLS ? '>' : ''
-  return `[${'='.repeat(filled)}${tip}${' '.repeat(BAR_CELLS - filled - tip.length)}]`
+function drawBar(fraction: number, cells: number): string {
+  const filled = Math.floor(fraction * cells)
+  const tip = filled < cells ? '>' : ''
+  return `[${'='.repeat(filled)}${tip}${' '.repeat(cells - filled - tip.length)}]`
 }
 
 function peerLines(peers: PeerProgress[], most: number): string[] {
@@ -94,7 +97,8 @@ function peerLines(peers: PeerProgress[], most: number): string[] {
 }
 
 function peerLine(peer: PeerProgress): string {
-  const rate = peer.connected ? `${formatBytes(peer.bytesPerSecond)}/s` : 'gone'
+  const absent = peer.blocks > 0 ? 'gone' : 'connecting'
+  const rate = peer.connected ? `${formatBytes(peer.bytesPerSecond)}/s` : absent
   const parts = [
     `  ${shortPeerId(peer.peerId)}`,
     peer.path.padEnd(8),

@@ -6,7 +6,7 @@
  * Built and driven by `node/operations/get.ts`; the exporter writes into it.
  */
 
-import { constants } from 'node:fs'
+import { constants, type Stats } from 'node:fs'
 import { type FileHandle, lstat, mkdir, open, readdir, rename, rm, stat, statfs, symlink } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import type { CID } from 'multiformats/cid'
@@ -247,7 +247,12 @@ export class Output {
 
   async #openNow(file: OutputFile): Promise<OpenFile> {
     const path = this.#pathOf(file.path)
-    const { references, root, bootId } = this.#options
+    const { references, root, bootId, target } = this.#options
+    if (file.path.length === 0 && (await isFolder(target))) {
+      throw new P2PError('target-exists', `${target} is a folder and the result is a file`, {
+        hint: 'To save inside it, end the path with a slash; a folder is never replaced by a file.',
+      })
+    }
     const known = await this.#knownFile(path, file.bytes)
     const fileId = known?.id ?? (await references.createFile({ path, root, bootId }))
     const open: OpenFile = {
@@ -389,14 +394,17 @@ async function openFile(path: string, flags: number): Promise<FileHandle> {
 }
 
 async function refuseExisting(target: string): Promise<void> {
+  let stats: Stats
   try {
-    await lstat(target)
+    stats = await lstat(target)
   } catch (error) {
     if (errnoOf(error) === 'ENOENT') return
     throw localIoError(error, 'look at', target)
   }
   throw new P2PError('target-exists', `${target} exists already`, {
-    hint: 'Choose another path with -o, or replace it with --force.',
+    hint: stats.isDirectory()
+      ? 'To save inside it, end the path with a slash; else choose another path with -o.'
+      : 'Choose another path with -o, or replace it with --force.',
   })
 }
 
@@ -418,6 +426,10 @@ function staysInside(path: readonly string[], target: string): boolean {
   const steps = segments.findIndex((segment) => segment !== '..')
   const up = steps === -1 ? segments.length : steps
   return up <= path.length - 1 && !segments.slice(up).includes('..')
+}
+
+async function isFolder(path: string): Promise<boolean> {
+  return (await lstat(path).catch(() => undefined))?.isDirectory() === true
 }
 
 async function allocatedBytes(path: string): Promise<number> {

@@ -99,6 +99,17 @@ describe('output of get', () => {
     })
   })
 
+  test('a folder is never replaced by a file, with force either', async (t) => {
+    await inRepo(t, async ({ folder, open }) => {
+      await mkdir(join(folder, 'result'))
+      await writeFile(join(folder, 'result', 'mine'), 'mine')
+      const output = await open({ force: true })
+      await assert.rejects(output.openFile(file(10)), (error) => hasCode(error, 'target-exists'))
+      await output.close()
+      assert.deepEqual((await readdir(folder)).toSorted(), ['database', 'result'])
+    })
+  })
+
   test('what one run has written the next one knows without reading it', async (t) => {
     await inRepo(t, async ({ open }) => {
       const [first, second] = [randomBlock('first', MiB), randomBlock('second', MiB)]

@@ -54,7 +54,7 @@ export async function add(context: Context, paths: string[], flags: AddFlags): P
       failures.length === 0
         ? undefined
         : new P2PError('partial', `${failures.length} of ${paths.length} paths could not be added`, {
-            hint: 'The others are added; mend what is named above and add those paths again.',
+            hint: `${failures.length < paths.length ? 'The others are added; mend' : 'Nothing was added: mend'} what is named above and add those paths again.`,
           }),
   }
 }

@@ -1,7 +1,7 @@
 /** `p2p get`: a reference -> a file, a folder, or bytes on stdout. */
 
 import { basename, resolve } from 'node:path'
-import { P2PError } from '../../common/errors.ts'
+import { errnoOf, localIoError, P2PError } from '../../common/errors.ts'
 import { formatBytes, formatDuration, SECOND_MS, shortPeerId } from '../../common/units.ts'
 import { parsePeerAddress, parseRef } from '../../dag/ref.ts'
 import type { GetResult, GetTarget } from '../../node/api.ts'
@@ -73,23 +73,29 @@ function targetOf({ cwd, stdout }: Context, output: string | undefined): GetTarg
   if (output === undefined) return { kind: 'inside', folder: cwd }
   if (output === '') throw new P2PError('usage', '-o needs a path', { hint: 'Leave it out to save in this folder.' })
   if (output === '-') return { kind: 'stream', write: (bytes) => writeFlushed(stdout, bytes) }
-  if (output.endsWith('/')) return { kind: 'inside', folder: resolve(cwd, output) }
+  // `-o .` is meant as a place, not as the name of the result.
+  if (/(^|\/)\.{0,2}$/.test(output)) return { kind: 'inside', folder: resolve(cwd, output) }
   return { kind: 'path', path: resolve(cwd, output) }
 }
 
 /** Resolves once the reader has taken the bytes, so that a slow one slows the download. */
 function writeFlushed(stdout: Context['stdout'], bytes: Uint8Array): Promise<void> {
   return new Promise((done, reject) => {
-    stdout.write(bytes, (error) => (error ? reject(error) : done()))
+    stdout.write(bytes, (error) => {
+      if (!error) done()
+      // A reader that has gone is no failure, and is dealt with where the process is.
+      else reject(errnoOf(error) === 'EPIPE' ? error : localIoError(error, 'write', 'stdout'))
+    })
   })
 }
 
 function summaryOf({ path, stats }: GetResult): string[] {
   const givers = stats.peers.filter((peer) => peer.bytes > 0).toSorted((a, b) => b.bytes - a.bytes)
   const duplicatePercent = stats.receivedBytes === 0 ? 0 : (100 * stats.duplicateBytes) / stats.receivedBytes
+  const fetchedBytes = givers.reduce((sum, peer) => sum + peer.bytes, 0)
   const facts = [
     `${formatBytes(stats.bytes)} in ${formatDuration(stats.seconds * SECOND_MS)}`,
-    ...(stats.seconds > 0 ? [`${formatBytes(stats.bytes / stats.seconds)}/s`] : []),
+    ...(stats.seconds > 0 && fetchedBytes > 0 ? [`${formatBytes(fetchedBytes / stats.seconds)}/s`] : []),
     givers.length === 0 ? 'all of it was here' : `from ${givers.length} ${givers.length === 1 ? 'peer' : 'peers'}`,
     `${duplicatePercent.toFixed(1)} % duplicate`,
     'verified',
