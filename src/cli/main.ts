@@ -10,7 +10,6 @@ import { SECOND_MS } from '../common/units.ts'
 import { EXIT_CODES, SIGNAL_EXIT_CODES } from './exit-codes.ts'
 import type { Execute } from './program.ts'
 import type { Output } from './render.ts'
-import { readVersion } from './version.ts'
 
 type EndCause = keyof typeof SIGNAL_EXIT_CODES | 'closed-stdout'
 
@@ -25,9 +24,7 @@ process.on('SIGTERM', () => endBy('SIGTERM'))
 // There is nobody left to tell.
 process.stderr.on('error', () => {})
 
-// What starts scripts and installers ask first; it need not wait for a parser to load.
-if (process.argv.length === 3 && process.argv[2] === '--version') process.stdout.write(`${readVersion()}\n`)
-else await main(process.argv.slice(2))
+await main(process.argv.slice(2))
 
 async function main(argv: string[]): Promise<void> {
   const { createProgram, readGlobalFlags, helpExitCode, usageErrorFrom } = await import('./program.ts')

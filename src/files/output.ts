@@ -403,7 +403,7 @@ async function refuseExisting(target: string): Promise<void> {
   }
   throw new P2PError('target-exists', `${target} exists already`, {
     hint: stats.isDirectory()
-      ? 'To save inside it, end the path with a slash; else choose another path with -o.'
+      ? 'To save inside it, end the path with a slash; --force replaces it by another folder.'
       : 'Choose another path with -o, or replace it with --force.',
   })
 }
