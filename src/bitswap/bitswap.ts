@@ -75,11 +75,6 @@ export class Bitswap implements Exchange, NetworkListener, SessionHost {
     return session
   }
 
-  /** Gives a block that has just been stored to the peers that wait for it. */
-  blockArrived(key: BlockKey, size: number): void {
-    this.#server.blockArrived(key, size)
-  }
-
   onMessage(peerId: string, message: Message): void {
     this.#server.receive(peerId, message)
     if (this.#sessions.size === 0) return

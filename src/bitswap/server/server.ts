@@ -7,7 +7,7 @@ import type { BlockStore } from '../../blockstore/blockstore.ts'
 import { mapBounded } from '../../common/concurrency.ts'
 import { messageOf } from '../../common/errors.ts'
 import { type Block, whyRefused } from '../../dag/block.ts'
-import { type BlockKey, isIdentity } from '../../dag/cid.ts'
+import { isIdentity } from '../../dag/cid.ts'
 import { encodeReply, type Message, type Presence } from '../message.ts'
 import { Engine, type Lookup, type Serving } from './engine.ts'
 
@@ -43,18 +43,6 @@ export class Server {
     const wants = message.wants.filter(({ cid }) => !isIdentity(cid))
     const lookup = this.#engine.receive(peerId, wants, message.full)
     if (lookup.wants.length > 0) void this.#lookUp(lookup)
-  }
-
-  /** A block has come into the store: peers that wait for it get it. */
-  blockArrived(key: BlockKey, size: number): void {
-    this.#engine.blockArrived(key, size)
-    this.#work()
-  }
-
-  /** What a peer was sent since it connected. */
-  sentTo(peerId: string): { bytes: number; blocks: number } {
-    const ledger = this.#engine.ledgerOf(peerId)
-    return { bytes: ledger?.sentBytes ?? 0, blocks: ledger?.sentBlocks ?? 0 }
   }
 
   forget(peerId: string): void {
