@@ -19,7 +19,7 @@ import { assertAllowedCid, matchesCid, whyRefused } from '../dag/block.ts'
 import { type BlockKey, blockKey, isIdentity, rawCid } from '../dag/cid.ts'
 import { Barrier } from './barrier.ts'
 import type { BlockStore } from './blockstore.ts'
-import { openFile, readAt } from './open-file.ts'
+import { openFile, readFileIfThere } from './open-file.ts'
 
 const EXTENSION = '.data'
 /** Folders within the store that hold no blocks: neither name is a shard's, and nothing in them ends in `.data`. */
@@ -157,15 +157,8 @@ export class FsBlockStore implements BlockStore {
   async #read(cid: CID, options: AbortOptions): Promise<Uint8Array | undefined> {
     const path = this.#pathOf(cid)
     try {
-      const handle = await openFile(path, 'r', options)
-      try {
-        const { size } = await handle.stat()
-        return await readAt(handle, 0, size)
-      } finally {
-        await handle.close()
-      }
+      return await readFileIfThere(path, options)
     } catch (error) {
-      if (errnoOf(error) === 'ENOENT') return undefined
       options.signal?.throwIfAborted()
       throw localIoError(error, 'read the block', path)
     }
