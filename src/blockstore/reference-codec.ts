@@ -1,4 +1,4 @@
-/** The two records behind `references.ts`, as they are in the database. */
+/** The records behind `references.ts`, as they are in the database. */
 
 import { LEAF_FORMS, type LeafForm } from '../dag/leaf-form.ts'
 
@@ -13,60 +13,104 @@ export interface Reference {
   form: LeafForm
 }
 
-export interface ReferencedFile {
-  id: number
+/** A file or a folder of the user, with the files below it that blocks lie in. */
+export interface TreeRecord {
   /** Absolute. */
   path: string
-  /** `building`: a download writes to it, only the hash tells what it holds. `finished`: guarded by size and mtime. */
+  /** `building`: a download writes to it. `finished`: every file in it is guarded by its size and mtime. */
   state: 'building' | 'finished'
-  /** The CID, as text, of the root that the file was fetched for or belongs to. */
+  /** The CID, as text, of what the tree holds. */
   root: string
-  /** The boot of the machine in which the references to a file under construction were last known to be true. */
+  /** The boot of the machine in which the references to a tree under construction were recorded. */
   bootId?: string | undefined
-  /** Bytes, once finished. */
+}
+
+export interface FileRecord {
+  /** Below the path of its tree, with `/` between folders; empty if the tree is this file. */
+  name: string
+  /** Bytes, once whole. */
   size?: number | undefined
-  /** Nanoseconds since 1970 in decimal, once finished: more digits than a number holds. */
+  /** Nanoseconds since 1970 in decimal, once whole: more digits than a number holds. */
   mtimeNs?: string | undefined
 }
 
-export type FileRecord = Omit<ReferencedFile, 'id'>
+/** File ids count up within their tree, from 0; together they stay below 2^53. */
+const FILES_PER_TREE = 2 ** 32
+export const MAX_TREE_ID = 2 ** 21 - 1
 
-const ENCODED_BYTES = 15
+const ENCODED_BYTES = 19
 
-/** File id (4 bytes), offset (6), length (4), form (1), big-endian. */
+export function fileIdOf(treeId: number, index: number): number {
+  return treeId * FILES_PER_TREE + index
+}
+
+export function treeIdOf(fileId: number): number {
+  return Math.floor(fileId / FILES_PER_TREE)
+}
+
+export function fileIndexOf(fileId: number): number {
+  return fileId % FILES_PER_TREE
+}
+
+/** File id (8 bytes), offset (6), length (4), form (1), big-endian. */
 export function encodeReference({ fileId, offset, length, form }: Reference): Uint8Array {
   const bytes = Buffer.alloc(ENCODED_BYTES)
-  bytes.writeUInt32BE(fileId, 0)
-  bytes.writeUIntBE(offset, 4, 6)
-  bytes.writeUInt32BE(length, 10)
-  bytes.writeUInt8(LEAF_FORMS.indexOf(form), 14)
+  writeFileId(bytes, fileId)
+  bytes.writeUIntBE(offset, 8, 6)
+  bytes.writeUInt32BE(length, 14)
+  bytes.writeUInt8(LEAF_FORMS.indexOf(form), 18)
   return bytes
 }
 
 export function decodeReference(bytes: Uint8Array): Reference {
-  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  const buffer = viewOf(bytes)
   return {
-    fileId: buffer.readUInt32BE(0),
-    offset: buffer.readUIntBE(4, 6),
-    length: buffer.readUInt32BE(10),
-    form: LEAF_FORMS[buffer.readUInt8(14)] ?? 'raw',
+    fileId: decodeFileId(bytes),
+    offset: buffer.readUIntBE(8, 6),
+    length: buffer.readUInt32BE(14),
+    form: LEAF_FORMS[buffer.readUInt8(18)] ?? 'raw',
   }
 }
 
-export function encodeId(id: number): Uint8Array {
+export function encodeTreeId(treeId: number): Uint8Array {
   const bytes = Buffer.alloc(4)
-  bytes.writeUInt32BE(id)
+  bytes.writeUInt32BE(treeId)
   return bytes
 }
 
-export function decodeId(bytes: Uint8Array): number {
-  return Buffer.from(bytes).readUInt32BE()
+export function decodeTreeId(bytes: Uint8Array): number {
+  return viewOf(bytes).readUInt32BE()
 }
 
-export function encodeFile(record: FileRecord): Uint8Array {
+/** Starts with {@link encodeTreeId}, so that the files of a tree stand side by side. */
+export function encodeFileId(fileId: number): Uint8Array {
+  const bytes = Buffer.alloc(8)
+  writeFileId(bytes, fileId)
+  return bytes
+}
+
+export function decodeFileId(bytes: Uint8Array): number {
+  const buffer = viewOf(bytes)
+  return fileIdOf(buffer.readUInt32BE(0), buffer.readUInt32BE(4))
+}
+
+export function encodeRecord(record: TreeRecord | FileRecord): Uint8Array {
   return Buffer.from(JSON.stringify(record))
 }
 
+export function decodeTree(bytes: Uint8Array): TreeRecord {
+  return JSON.parse(viewOf(bytes).toString()) as TreeRecord
+}
+
 export function decodeFile(bytes: Uint8Array): FileRecord {
-  return JSON.parse(Buffer.from(bytes).toString()) as FileRecord
+  return JSON.parse(viewOf(bytes).toString()) as FileRecord
+}
+
+function writeFileId(bytes: Buffer, fileId: number): void {
+  bytes.writeUInt32BE(treeIdOf(fileId), 0)
+  bytes.writeUInt32BE(fileIndexOf(fileId), 4)
+}
+
+function viewOf(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 }

@@ -1,69 +1,80 @@
 /**
- * Blocks that lie in the user's files: which file, where in it, how long. For a file that a download is building this
+ * Blocks that lie in the user's files: which file, where in it, how long. For a tree that a download is building this
  * is the journal that a resumed download goes on from; for a finished one it is what is served from. Nothing here
  * owns a byte of those files: what was changed or removed there counts as missing here.
  *
- * Written by `node/operations/get.ts`, read through `local-blockstore.ts`.
+ * Written through `files/journal.ts`, read through `local-blockstore.ts`.
  */
 
 import type { BigIntStats } from 'node:fs'
 import { stat } from 'node:fs/promises'
+import { join } from 'node:path'
 import type { CID } from 'multiformats/cid'
 import type { AbortOptions } from '../common/abort.ts'
-import { errnoOf, localIoError } from '../common/errors.ts'
+import { Batcher } from '../common/batcher.ts'
+import { errnoOf, localIoError, P2PError } from '../common/errors.ts'
 import { KeyedLock } from '../common/keyed-lock.ts'
 import { matchesCid, whyRefused } from '../dag/block.ts'
 import { type BlockKey, blockKey, keyOfMultihash, multihashOfKey } from '../dag/cid.ts'
 import { leafBlock, leafBlockLength } from '../dag/leaf-form.ts'
-import type { Database, Space, SpaceOperation, WriteOptions } from '../database/database.ts'
+import type { Database, Space, SpaceOperation } from '../database/database.ts'
 import { readAt } from './open-file.ts'
 import { type FileOnDisk, OpenFiles } from './open-files.ts'
 import {
   decodeFile,
-  decodeId,
+  decodeFileId,
   decodeReference,
-  encodeFile,
-  encodeId,
+  decodeTree,
+  decodeTreeId,
+  encodeFileId,
+  encodeRecord,
   encodeReference,
+  encodeTreeId,
   type FileRecord,
+  MAX_TREE_ID,
   type Reference,
-  type ReferencedFile,
+  type TreeRecord,
+  treeIdOf,
 } from './reference-codec.ts'
 
 export interface NewReference extends Reference {
   key: BlockKey
 }
 
-export interface NewFile {
+export interface ReferencedTree extends TreeRecord {
+  id: number
+}
+
+export interface ReferencedFile extends FileRecord {
+  id: number
+}
+
+export interface NewTree {
+  /** Absolute path of the file or folder that is about to be built. */
   path: string
   root: CID
   bootId?: string | undefined
 }
 
-export interface FinishedFile {
-  id: number
-  /** Where the file is now; absolute. */
-  path: string
-  size: number
-  mtimeNs: bigint
-}
-
-/** The record under this id holds the last id given out: ids are never used twice, since references may outlive files. */
+/** The record under this id holds the last id given out: ids are never used twice, since references may outlive trees. */
 const COUNTER_ID = 0
 const MAX_CACHED_FILES = 1024
 
 export class References {
   /** Multihash to {@link Reference}. */
   readonly #references: Space
-  /** File id to file. */
+  readonly #trees: Space
   readonly #files: Space
   readonly #openFiles = new OpenFiles()
   /** undefined: known to be absent. */
-  readonly #cache = new Map<number, FileRecord | undefined>()
+  readonly #knownTrees = new Map<number, TreeRecord | undefined>()
+  readonly #knownFiles = new Map<number, FileRecord | undefined>()
   readonly #lock = new KeyedLock()
+  readonly #lookups = new Batcher((keys: BlockKey[]) => this.#getMany(keys))
 
   constructor(database: Database) {
     this.#references = database.space('ref')
+    this.#trees = database.space('reftree')
     this.#files = database.space('reffile')
   }
 
@@ -72,72 +83,83 @@ export class References {
     this.#openFiles.close()
   }
 
-  /** Makes a record for a file that is about to be built. The id is never used again. @throws P2PError `io`, `disk-full` */
-  async createFile({ path, root, bootId }: NewFile): Promise<number> {
-    return await this.#lock.run('files', async () => {
-      const last = await this.#files.get(encodeId(COUNTER_ID))
-      const id = (last === undefined ? COUNTER_ID : decodeId(last)) + 1
-      const record: FileRecord = { path, state: 'building', root: root.toString(), ...(bootId && { bootId }) }
-      await this.#files.batch([
-        { type: 'put', key: encodeId(COUNTER_ID), value: encodeId(id) },
-        { type: 'put', key: encodeId(id), value: encodeFile(record) },
+  /** Makes a record for what is about to be built. The id is never used again. @throws P2PError `io`, `disk-full` */
+  async createTree({ path, root, bootId }: NewTree): Promise<number> {
+    return await this.#lock.run('trees', async () => {
+      const last = await this.#trees.get(encodeTreeId(COUNTER_ID))
+      const id = (last === undefined ? COUNTER_ID : decodeTreeId(last)) + 1
+      if (id > MAX_TREE_ID)
+        throw new P2PError('limit', `This repo has seen ${MAX_TREE_ID} downloads, and holds no more`)
+      const record: TreeRecord = { path, state: 'building', root: root.toString(), ...(bootId && { bootId }) }
+      await this.#trees.batch([
+        { type: 'put', key: encodeTreeId(COUNTER_ID), value: encodeTreeId(id) },
+        { type: 'put', key: encodeTreeId(id), value: encodeRecord(record) },
       ])
-      this.#remember(id, record)
+      this.#knownTrees.set(id, record)
       return id
     })
   }
 
-  /** Every file that was made for this root, finished or not. */
-  async *filesOf(root: CID): AsyncGenerator<ReferencedFile> {
+  /** Every tree that was made for this root, finished or not, oldest first. */
+  async *treesOf(root: CID): AsyncGenerator<ReferencedTree> {
     const text = root.toString()
-    for await (const [key, value] of this.#files.iterate()) {
-      const id = decodeId(key)
+    for await (const [key, value] of this.#trees.iterate()) {
+      const id = decodeTreeId(key)
       if (id === COUNTER_ID) continue
-      const record = decodeFile(value)
+      const record = decodeTree(value)
       if (record.root === text) yield { id, ...record }
     }
   }
 
-  /** Notes that, in this boot of the machine, the references to a file under construction are known to be true. */
-  async confirm(id: number, bootId: string): Promise<void> {
-    await this.#updateFiles([{ id, change: { bootId } }], { sync: false })
+  /** The files of a tree, in the order of their ids. */
+  async *filesOf(treeId: number): AsyncGenerator<ReferencedFile> {
+    for await (const [key, value] of this.#files.iterate({ prefix: encodeTreeId(treeId) })) {
+      yield { id: decodeFileId(key), ...decodeFile(value) }
+    }
   }
 
   /**
-   * The files are whole, synced, and where they will stay: from now on their size and time guard what is read.
+   * The tree is whole, synced, and where it will stay: from now on the size and time of each file guard what is read.
    *
    * @throws P2PError `io`, `disk-full`
    */
-  async finishFiles(files: FinishedFile[], options: WriteOptions = { sync: true }): Promise<void> {
-    const changes = files.map(({ id, path, size, mtimeNs }) => {
-      const change: Partial<FileRecord> = { path, size, mtimeNs: String(mtimeNs), state: 'finished', bootId: undefined }
-      return { id, change }
+  async finishTree(id: number, path: string): Promise<void> {
+    await this.#lock.run('trees', async () => {
+      const record = await this.#tree(id)
+      if (record === undefined) return
+      const finished: TreeRecord = { path, state: 'finished', root: record.root }
+      await this.#trees.put(encodeTreeId(id), encodeRecord(finished), { sync: true })
+      this.#knownTrees.set(id, finished)
     })
-    await this.#updateFiles(changes, options)
   }
 
-  /** Forgets a file. What refers to it counts as absent at once, and is removed when it is next come upon. */
-  async forgetFile(id: number, options?: WriteOptions): Promise<void> {
-    await this.#lock.run('files', async () => {
-      await this.#files.del(encodeId(id), options)
-      this.#remember(id, undefined)
+  /** Forgets a tree. What refers to its files counts as absent at once, and is removed when it is next come upon. */
+  async forgetTree(id: number): Promise<void> {
+    await this.#lock.run('trees', async () => {
+      await this.#trees.del(encodeTreeId(id))
+      this.#knownTrees.set(id, undefined)
     })
+    await this.#files.clear({ prefix: encodeTreeId(id) })
   }
 
   /**
-   * Notes where blocks lie that have been verified and written; not synced. A block that can be had from another file
-   * already stays with that file.
+   * Notes files, and where blocks lie in them that have been verified and written; not synced. A block that can be had
+   * from another file already stays with that file.
    *
    * @throws P2PError `io`, `disk-full`
    */
-  async record(references: NewReference[]): Promise<void> {
+  async record(files: ReferencedFile[], references: NewReference[]): Promise<void> {
     await this.#lock.run('references', async () => {
+      await this.#files.batch(
+        files.map(({ id, ...record }) => ({ type: 'put', key: encodeFileId(id), value: encodeRecord(record) })),
+      )
+      for (const { id, ...record } of files) this.#rememberFile(id, record)
       const present = await this.#getMany(references.map(({ key }) => key))
       const usable = new Map<number, boolean>()
       const operations: SpaceOperation[] = []
       for (const [index, reference] of references.entries()) {
         const other = present[index]
-        if (other !== undefined && other.fileId !== reference.fileId) {
+        if (other !== undefined && !(await this.#isSamePlace(other.fileId, reference.fileId))) {
           if (!usable.has(other.fileId)) usable.set(other.fileId, (await this.#usableFile(other.fileId)) !== undefined)
           if (usable.get(other.fileId)) continue
         }
@@ -147,38 +169,33 @@ export class References {
     })
   }
 
-  /** Removes those of these blocks that refer to this file, as when they turn out not to be there. */
-  async drop(fileId: number, keys: BlockKey[]): Promise<void> {
-    await this.#dropWhere(keys, (reference) => reference.fileId === fileId)
+  /** Removes the reference to a block if it is to this file, as when the block turns out not to be there. */
+  async drop(fileId: number, key: BlockKey): Promise<void> {
+    await this.#dropWhere(key, (reference) => reference.fileId === fileId)
   }
 
   /** Removes the reference to a block, whatever file it is in. */
   async delete(cid: CID): Promise<void> {
-    await this.#dropWhere([blockKey(cid)], () => true)
+    await this.#dropWhere(blockKey(cid), () => true)
   }
 
   /**
-   * Where the blocks lie, in the order of the keys; undefined for those without a reference to a file that is known.
-   * Says nothing about what is in the file now: only {@link read} does.
+   * Where a block lies; undefined without a reference to a file that is known. Says nothing about what is in the file
+   * now: only {@link read} does.
    *
    * @throws P2PError `io`
    */
-  async lookupMany(keys: BlockKey[]): Promise<(Reference | undefined)[]> {
-    const known = await this.#getMany(keys)
-    const forgotten = new Set<number>()
-    for (const [index, reference] of known.entries()) {
-      if (reference === undefined || (await this.#file(reference.fileId)) !== undefined) continue
-      forgotten.add(reference.fileId)
-      known[index] = undefined
-    }
-    if (forgotten.size > 0) await this.#dropWhere(keys, ({ fileId }) => forgotten.has(fileId))
-    return known
+  async lookup(key: BlockKey): Promise<Reference | undefined> {
+    const reference = await this.#lookups.add(key)
+    if (reference === undefined || (await this.#tree(treeIdOf(reference.fileId))) !== undefined) return reference
+    await this.#dropWhere(key, ({ fileId }) => treeIdOf(fileId) === treeIdOf(reference.fileId))
+    return undefined
   }
 
   /** The length of a block whose file is still what it was, without reading it. @throws P2PError `io` */
   async size(cid: CID): Promise<number | undefined> {
     if (whyRefused(cid) !== undefined) return undefined
-    const [reference] = await this.lookupMany([blockKey(cid)])
+    const reference = await this.lookup(blockKey(cid))
     if (reference === undefined || (await this.#usableFile(reference.fileId)) === undefined) return undefined
     return leafBlockLength(reference.form, reference.length)
   }
@@ -186,7 +203,7 @@ export class References {
   /** The verified bytes of a block, or undefined if no file has it any more. @throws P2PError `io` */
   async get(cid: CID, options?: AbortOptions): Promise<Uint8Array | undefined> {
     if (whyRefused(cid) !== undefined) return undefined
-    const [reference] = await this.lookupMany([blockKey(cid)])
+    const reference = await this.lookup(blockKey(cid))
     return reference === undefined ? undefined : await this.read(reference, cid, options)
   }
 
@@ -213,7 +230,7 @@ export class References {
   /** Every block that refers to a file which is known. */
   async *keys(): AsyncGenerator<BlockKey> {
     for await (const [key, value] of this.#references.iterate()) {
-      if ((await this.#file(decodeReference(value).fileId)) !== undefined) yield keyOfMultihash(key)
+      if ((await this.#tree(treeIdOf(decodeReference(value).fileId))) !== undefined) yield keyOfMultihash(key)
     }
   }
 
@@ -222,62 +239,64 @@ export class References {
     return values.map((value) => (value === undefined ? undefined : decodeReference(value)))
   }
 
-  async #dropWhere(keys: BlockKey[], isDropped: (reference: Reference) => boolean): Promise<void> {
+  async #dropWhere(key: BlockKey, isDropped: (reference: Reference) => boolean): Promise<void> {
     await this.#lock.run('references', async () => {
-      const present = await this.#getMany(keys)
-      const dropped = keys.filter((_, index) => present[index] !== undefined && isDropped(present[index]))
-      await this.#references.batch(dropped.map((key) => ({ type: 'del', key: multihashOfKey(key) })))
+      const [present] = await this.#getMany([key])
+      if (present !== undefined && isDropped(present)) await this.#references.del(multihashOfKey(key))
     })
   }
 
-  async #updateFiles(files: { id: number; change: Partial<FileRecord> }[], options: WriteOptions): Promise<void> {
-    await this.#lock.run('files', async () => {
-      const updated: { id: number; record: FileRecord }[] = []
-      for (const { id, change } of files) {
-        const record = await this.#file(id)
-        if (record !== undefined) updated.push({ id, record: { ...record, ...change } })
-      }
-      await this.#files.batch(
-        updated.map(({ id, record }) => ({ type: 'put', key: encodeId(id), value: encodeFile(record) })),
-        options,
-      )
-      for (const { id, record } of updated) this.#remember(id, record)
-    })
+  /** Whether both files are in one tree, or in two runs of one download. */
+  async #isSamePlace(fileId: number, otherId: number): Promise<boolean> {
+    if (treeIdOf(fileId) === treeIdOf(otherId)) return true
+    const path = (await this.#tree(treeIdOf(fileId)))?.path
+    return path !== undefined && path === (await this.#tree(treeIdOf(otherId)))?.path
   }
 
-  async #file(id: number): Promise<FileRecord | undefined> {
-    if (this.#cache.has(id)) return this.#cache.get(id)
-    const value = await this.#files.get(encodeId(id))
+  async #tree(id: number): Promise<TreeRecord | undefined> {
+    if (this.#knownTrees.has(id)) return this.#knownTrees.get(id)
+    const value = await this.#trees.get(encodeTreeId(id))
     // A write that came in between knows better.
-    if (this.#cache.has(id)) return this.#cache.get(id)
-    const record = value === undefined ? undefined : decodeFile(value)
-    this.#remember(id, record)
+    if (this.#knownTrees.has(id)) return this.#knownTrees.get(id)
+    const record = value === undefined ? undefined : decodeTree(value)
+    this.#knownTrees.set(id, record)
     return record
   }
 
-  #remember(id: number, record: FileRecord | undefined): void {
-    this.#cache.delete(id)
-    this.#cache.set(id, record)
-    if (this.#cache.size <= MAX_CACHED_FILES) return
-    const oldest = this.#cache.keys().next().value
-    if (oldest !== undefined) this.#cache.delete(oldest)
+  async #file(id: number): Promise<FileRecord | undefined> {
+    if (this.#knownFiles.has(id)) return this.#knownFiles.get(id)
+    const value = await this.#files.get(encodeFileId(id))
+    if (this.#knownFiles.has(id)) return this.#knownFiles.get(id)
+    const record = value === undefined ? undefined : decodeFile(value)
+    this.#rememberFile(id, record)
+    return record
   }
 
-  /** The file, if it is where it was and, once finished, of the size and age that it was finished with. */
+  #rememberFile(id: number, record: FileRecord | undefined): void {
+    this.#knownFiles.delete(id)
+    this.#knownFiles.set(id, record)
+    if (this.#knownFiles.size <= MAX_CACHED_FILES) return
+    const oldest = this.#knownFiles.keys().next().value
+    if (oldest !== undefined) this.#knownFiles.delete(oldest)
+  }
+
+  /** The file, if it is where it was and, once whole, of the size and age that it had then. */
   async #usableFile(id: number): Promise<FileOnDisk | undefined> {
-    const record = await this.#file(id)
-    if (record === undefined) return undefined
+    const tree = await this.#tree(treeIdOf(id))
+    const record = tree === undefined ? undefined : await this.#file(id)
+    if (tree === undefined || record === undefined) return undefined
+    const path = join(tree.path, record.name)
     let stats: BigIntStats
     try {
-      stats = await stat(record.path, { bigint: true })
+      stats = await stat(path, { bigint: true })
     } catch (error) {
       if (isAbsent(error)) return undefined
-      throw localIoError(error, 'look at', record.path)
+      throw localIoError(error, 'look at', path)
     }
     if (!stats.isFile()) return undefined
+    const isWhole = tree.state === 'finished' || record.mtimeNs !== undefined
     const isUnchanged = String(stats.size) === String(record.size) && String(stats.mtimeNs) === record.mtimeNs
-    if (record.state === 'finished' && !isUnchanged) return undefined
-    return { path: record.path, inode: stats.ino }
+    return isWhole && !isUnchanged ? undefined : { path, inode: stats.ino }
   }
 }
 

@@ -113,8 +113,15 @@ export class Space {
 
   /** All of it or nothing, even after a crash. */
   async batch(operations: SpaceOperation[], { sync = false }: WriteOptions = {}): Promise<void> {
+    if (operations.length === 0) return
     const prefixed = operations.map((operation) => ({ ...operation, key: this.#fullKey(operation.key) }))
     await this.#guard(() => this.#level.batch(prefixed, { sync }))
+  }
+
+  /** Removes every record whose key starts with the prefix; not at once for others, who may see some gone and some left. */
+  async clear({ prefix = new Uint8Array() }: IterateOptions = {}): Promise<void> {
+    const start = this.#fullKey(prefix)
+    await this.#guard(() => this.#level.clear({ gte: start, lt: upperBound(start) }))
   }
 
   /** Records in ascending order of their keys, as they were when it started, read as they are asked for. */

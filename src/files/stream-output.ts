@@ -55,6 +55,10 @@ export class StreamOutput {
 
   async closeFile(): Promise<void> {}
 
+  async writeFile(_file: unknown, content: Uint8Array): Promise<void> {
+    if (content.byteLength > 0) await this.write({ offset: 0 }, content)
+  }
+
   /** Nothing more will be written: whatever waits for what comes before it rejects. */
   cancel(reason: unknown): void {
     this.#ended ??= { reason }

@@ -24,14 +24,16 @@ export interface ContentSink {
   expectBytes(totalBytes: number): Promise<void>
   makeFolder(path: readonly string[]): Promise<void>
   makeLink(path: readonly string[], target: string): Promise<void>
-  /** Content of the file may follow, or there is none; called before any write to it, but for one-block files. */
+  /** Content of the file will follow in parts. */
   openFile(file: WalkFile): Promise<void>
   /** The size of the leaf if an earlier run has left it in this place. */
   placedBytes(cid: CID, place: Place): Promise<number | undefined>
   /** @param leaf - the CID of the block if it holds this content and nothing else */
   write(place: Place, content: Uint8Array, leaf: CID | undefined): Promise<void>
-  /** The whole content of the file is in place. */
+  /** The last part of a file that was opened is in place. */
   closeFile(file: WalkFile): Promise<void>
+  /** All of a file that was not opened, in one part. @param leaf - as for {@link write} */
+  writeFile(file: WalkFile, content: Uint8Array, leaf: CID | undefined): Promise<void>
   /** An entry that is left out. */
   refuse(path: readonly string[], reason: string): void
   /** Offset from which on leaves are not wanted yet; infinite where the order does not matter. */
@@ -177,7 +179,10 @@ class Export {
         return this.#sink.refuse(found.path, found.reason)
       case 'file':
         await this.#stateOf(found.file).opened
-        if (found.file.bytes === 0) await this.#finishFile(found.file)
+        return
+      case 'whole-file':
+        await this.#sink.writeFile(found.file, found.content, found.leaf)
+        this.#count(found.content.byteLength)
         return
       case 'content':
         if (found.content.byteLength > 0) await this.#write(found.place, found.content, found.leaf)
@@ -200,19 +205,30 @@ class Export {
 
   /** Each place by itself: one that has to wait for what comes before it must not hold up the others. */
   async #fillPlace(leaf: LeafInFlight, key: BlockKey, place: LeafPlace): Promise<void> {
+    const isWholeFile = place.bytes === undefined
     try {
-      await this.#stateOf(place.file).opened
+      if (place.bytes === 0) {
+        // Nothing to write, and the file may be whole already: it is only looked at.
+        leaf.content ??= this.#contentOf(leaf, key)
+        checkSize(leaf.cid, place, await leaf.content)
+        return
+      }
+      if (!isWholeFile) await this.#stateOf(place.file).opened
       const placedBytes = await this.#sink.placedBytes(leaf.cid, place)
       if (placedBytes !== undefined) {
-        place.file.bytes ??= placedBytes
-        await this.#placed(place.file, placedBytes)
+        if (isWholeFile) this.#count(placedBytes)
+        else await this.#placed(place.file, placedBytes)
         return
       }
       leaf.content ??= this.#contentOf(leaf, key)
       const content = await leaf.content
       checkSize(leaf.cid, place, content)
-      place.file.bytes ??= content.byteLength
-      await this.#write(place, content, leaf.cid)
+      if (isWholeFile) {
+        await this.#sink.writeFile(place.file, content, leaf.cid)
+        this.#count(content.byteLength)
+      } else {
+        await this.#write(place, content, leaf.cid)
+      }
     } finally {
       leaf.users--
       if (leaf.users === 0) await this.#finishLeaf(leaf, key)
@@ -234,21 +250,23 @@ class Export {
 
   async #write(place: Place, content: Uint8Array, leaf: CID | undefined): Promise<void> {
     await this.#stateOf(place.file).opened
-    if (content.byteLength > 0) await this.#sink.write(place, content, leaf)
+    await this.#sink.write(place, content, leaf)
     await this.#placed(place.file, content.byteLength)
   }
 
   async #placed(file: WalkFile, bytes: number): Promise<void> {
     const state = this.#stateOf(file)
     state.bytes += bytes
-    this.#bytes += bytes
-    if (state.bytes === file.bytes) await this.#finishFile(file)
-    this.#report()
+    if (state.bytes === file.bytes) {
+      this.#open.delete(file)
+      await this.#sink.closeFile(file)
+    }
+    this.#count(bytes)
   }
 
-  async #finishFile(file: WalkFile): Promise<void> {
-    this.#open.delete(file)
-    await this.#sink.closeFile(file)
+  #count(bytes: number): void {
+    this.#bytes += bytes
+    this.#report()
   }
 
   #stateOf(file: WalkFile): { opened: Promise<void>; bytes: number } {

@@ -11,9 +11,8 @@
 import type { CID } from 'multiformats/cid'
 import { P2PError } from '../common/errors.ts'
 import { MiB } from '../common/units.ts'
-import { isIdentity, RAW } from '../dag/cid.ts'
-import type { DecodedNode, FileChild } from './decode.ts'
-import type { DirectoryEntry } from './directory-entry.ts'
+import { type Cursor, CursorQueue, FileCursor, FolderCursor } from './cursors.ts'
+import type { DecodedNode } from './decode.ts'
 
 const MAX_DEPTH = 256
 /** Inner nodes asked for and not arrived. */
@@ -24,16 +23,13 @@ const MAX_LEAF_NODES_AHEAD = 128
 const MAX_HELD_BYTES = 8 * MiB
 /** Where those that were on their way bring so many more, the tree is made to be too much. */
 const MAX_HELD_CHILDREN = 500_000
-/** A child with no more content may be a leaf in dag-pb clothes. */
-const MAX_LEAF_BYTES = 2 * MiB
-
 /** A file of the result. */
 export interface WalkFile {
   /** Counts up from 0 in the order in which files are found. */
   id: number
   /** Names from the root of the result down; empty if the result is this file. */
   path: readonly string[]
-  /** Size in bytes; undefined while the file's only block has not arrived. */
+  /** Size in bytes; undefined for a file of one raw block whose folder does not say. */
   bytes: number | undefined
 }
 
@@ -70,39 +66,20 @@ type NodeContext =
 export type Found =
   | { type: 'folder'; path: readonly string[] }
   | { type: 'link'; path: readonly string[]; target: string }
+  /** A file whose content follows in parts. */
   | { type: 'file'; file: WalkFile }
+  /** A file with all its content; `leaf` as below. */
+  | { type: 'whole-file'; file: WalkFile; content: Uint8Array; leaf: CID | undefined }
   /** Content that is inside the node itself; `leaf` is the node if there is nothing else in it. */
   | { type: 'content'; place: Place; content: Uint8Array; leaf: CID | undefined }
   | { type: 'refused'; path: readonly string[]; reason: string }
 
-interface FileCursor {
-  kind: 'file'
-  file: WalkFile
-  base: number
-  depth: number
-  children: FileChild[]
-  heldBytes: number
-  nextLeaf: number
-  nextNode: number
-}
-
-interface FolderCursor {
-  kind: 'folder'
-  path: readonly string[]
-  depth: number
-  entries: DirectoryEntry[]
-  subShards: CID[]
-  heldBytes: number
-  nextLeaf: number
-  nextNode: number
-  nextShard: number
-}
-
-type Cursor = FileCursor | FolderCursor
-
 export class Walk {
   readonly #checkName: (name: string) => void
-  readonly #cursors: Cursor[] = []
+  /** Nodes with inner nodes left to name, and nodes with leaves left: most have one kind only. */
+  readonly #nodes = new CursorQueue((cursor) => cursor.hasNodes)
+  readonly #leaves = new CursorQueue((cursor) => cursor.hasLeaves)
+  #heldNodes = 0
   #root: CID | undefined
   #nodesAhead = 0
   #heldBytes = 0
@@ -120,7 +97,7 @@ export class Walk {
 
   /** True when every block has been named and every node resolved. */
   get done(): boolean {
-    return this.#root === undefined && this.#nodesAhead === 0 && this.#cursors.length === 0
+    return this.#root === undefined && this.#nodesAhead === 0 && this.#heldNodes === 0
   }
 
   /**
@@ -151,16 +128,11 @@ export class Walk {
    */
   nextLeaf(before: number, starved: boolean): LeafStep | NodeStep | undefined {
     const mayGrow = this.#mayGrow(MAX_LEAF_NODES_AHEAD, starved)
-    for (let index = 0; index < this.#cursors.length; index++) {
-      const cursor = this.#cursors[index]!
-      const step = cursor.kind === 'file' ? this.#leafOfFile(cursor, before, mayGrow) : this.#leafOfFolder(cursor)
-      if (this.#isSpent(cursor)) {
-        this.#drop(index)
-        index--
-      }
-      if (step !== undefined) return step
-    }
-    return undefined
+    const next = this.#leaves.next((cursor) => cursor.takeLeaf(before, mayGrow))
+    if (next === undefined) return undefined
+    this.#letGo(next.cursor)
+    if (!isLeafStep(next.step)) this.#nodesAhead++
+    return next.step
   }
 
   /**
@@ -200,66 +172,10 @@ export class Walk {
       this.#root = undefined
       return { cid, contentBytes: undefined, context: { kind: 'root' } }
     }
-    for (let index = 0; index < this.#cursors.length; index++) {
-      const cursor = this.#cursors[index]!
-      const step = cursor.kind === 'file' ? this.#nodeOfFile(cursor) : this.#nodeOfFolder(cursor)
-      if (this.#isSpent(cursor)) {
-        this.#drop(index)
-        index--
-      }
-      if (step !== undefined) return step
-    }
-    return undefined
-  }
-
-  #nodeOfFile(cursor: FileCursor): NodeStep | undefined {
-    while (cursor.nextNode < cursor.children.length) {
-      const child = cursor.children[cursor.nextNode++]!
-      if (!mayBeLeaf(child)) return nodeOf(cursor, child)
-    }
-    return undefined
-  }
-
-  #leafOfFile(cursor: FileCursor, before: number, mayGrow: boolean): LeafStep | NodeStep | undefined {
-    while (cursor.nextLeaf < cursor.children.length) {
-      const child = cursor.children[cursor.nextLeaf]!
-      const offset = cursor.base + child.offset
-      if (mayBeLeaf(child) && (offset >= before || (child.cid.code !== RAW && !mayGrow))) return undefined
-      cursor.nextLeaf++
-      if (!mayBeLeaf(child)) continue
-      if (child.cid.code === RAW) {
-        return { cid: child.cid, file: cursor.file, offset, bytes: child.bytes, expectedBytes: child.bytes }
-      }
-      this.#nodesAhead++
-      return nodeOf(cursor, child)
-    }
-    return undefined
-  }
-
-  #nodeOfFolder(cursor: FolderCursor): NodeStep | undefined {
-    while (cursor.nextNode < cursor.entries.length) {
-      const entry = cursor.entries[cursor.nextNode++]!
-      if (entry.cid.code === RAW) continue
-      const path = [...cursor.path, entry.name]
-      const context = { kind: 'entry', path, depth: cursor.depth + 1, tsize: entry.tsize } as const
-      return { cid: entry.cid, contentBytes: undefined, context }
-    }
-    const shard = cursor.subShards[cursor.nextShard]
-    if (shard === undefined) return undefined
-    cursor.nextShard++
-    const context = { kind: 'shard', path: cursor.path, depth: cursor.depth + 1 } as const
-    return { cid: shard, contentBytes: undefined, context }
-  }
-
-  #leafOfFolder(cursor: FolderCursor): LeafStep | undefined {
-    while (cursor.nextLeaf < cursor.entries.length) {
-      const entry = cursor.entries[cursor.nextLeaf++]!
-      if (entry.cid.code !== RAW) continue
-      const file = this.#file([...cursor.path, entry.name], undefined)
-      const expectedBytes = Math.min(entry.tsize, MAX_LEAF_BYTES)
-      return { cid: entry.cid, file, offset: 0, bytes: undefined, expectedBytes }
-    }
-    return undefined
+    const next = this.#nodes.next((cursor) => cursor.takeNode())
+    if (next === undefined) return undefined
+    this.#letGo(next.cursor)
+    return next.step
   }
 
   #resolveEntry(cid: CID, path: readonly string[], depth: number, node: DecodedNode, blockBytes: number): Found[] {
@@ -272,15 +188,14 @@ export class Walk {
       case 'leaf': {
         const file = this.#file(path, node.content.byteLength)
         this.#totalBytes += node.content.byteLength
-        return [
-          { type: 'file', file },
-          { type: 'content', place: { file, offset: 0 }, content: node.content, leaf: cid },
-        ]
+        return [{ type: 'whole-file', file, content: node.content, leaf: cid }]
       }
       case 'file': {
         const file = this.#file(path, node.bytes)
         this.#totalBytes += node.bytes
-        return [{ type: 'file', file }, ...this.#openFile(file, 0, depth, node, blockBytes)]
+        const first: Found =
+          node.bytes > 0 ? { type: 'file', file } : { type: 'whole-file', file, content: node.content, leaf: undefined }
+        return [first, ...this.#openFile(file, 0, depth, node, blockBytes)]
       }
     }
   }
@@ -311,17 +226,7 @@ export class Walk {
     node: Extract<DecodedNode, { kind: 'file' }>,
     blockBytes: number,
   ): Found[] {
-    const cursor: FileCursor = {
-      kind: 'file',
-      file,
-      base,
-      depth,
-      children: node.children,
-      heldBytes: blockBytes,
-      nextLeaf: 0,
-      nextNode: 0,
-    }
-    this.#hold(cursor)
+    this.#hold(new FileCursor(file, base, node.children, { depth, heldBytes: blockBytes }))
     if (node.content.byteLength === 0) return []
     return [{ type: 'content', place: { file, offset: base }, content: node.content, leaf: undefined }]
   }
@@ -348,17 +253,8 @@ export class Walk {
     for (const { tsize } of entries) this.#totalBytes += tsize
     const subShards = node.kind === 'shard' ? node.subShards : []
     this.#unmeasured += subShards.length
-    this.#hold({
-      kind: 'folder',
-      path,
-      depth,
-      entries,
-      subShards,
-      heldBytes: blockBytes,
-      nextLeaf: 0,
-      nextNode: 0,
-      nextShard: 0,
-    })
+    const position = { depth, heldBytes: blockBytes }
+    this.#hold(new FolderCursor(path, { entries, subShards }, position, (name) => this.#file(name, undefined)))
     return refused
   }
 
@@ -366,65 +262,31 @@ export class Walk {
     return { id: this.#files++, path, bytes }
   }
 
-  /** Keeps a cursor in its place: files before folders, in the order of their content; the deepest folder first. */
   #hold(cursor: Cursor): void {
     if (cursor.depth > MAX_DEPTH) throw new P2PError('bad-data', `The tree is deeper than ${MAX_DEPTH} levels`)
-    this.#heldBytes += cursor.heldBytes
-    this.#heldChildren += childCount(cursor)
-    if (this.#heldChildren > MAX_HELD_CHILDREN) {
+    if (this.#heldChildren + cursor.childCount > MAX_HELD_CHILDREN) {
       throw new P2PError(
         'limit',
         `The tree has over ${MAX_HELD_CHILDREN} entries side by side that cannot be worked off`,
       )
     }
-    if (this.#isSpent(cursor)) {
-      this.#heldBytes -= cursor.heldBytes
-      this.#heldChildren -= childCount(cursor)
-      return
-    }
-    const place = this.#cursors.findIndex((other) => comesBefore(cursor, other))
-    this.#cursors.splice(place === -1 ? this.#cursors.length : place, 0, cursor)
+    if (!cursor.hasNodes && !cursor.hasLeaves) return
+    this.#heldNodes++
+    this.#heldBytes += cursor.heldBytes
+    this.#heldChildren += cursor.childCount
+    this.#nodes.add(cursor)
+    this.#leaves.add(cursor)
   }
 
-  #isSpent(cursor: Cursor): boolean {
-    if (cursor.kind === 'file') {
-      const end = cursor.children.length
-      return cursor.nextLeaf >= end && cursor.nextNode >= end
-    }
-    const end = cursor.entries.length
-    return cursor.nextLeaf >= end && cursor.nextNode >= end && cursor.nextShard >= cursor.subShards.length
-  }
-
-  #drop(index: number): void {
-    const [cursor] = this.#cursors.splice(index, 1)
-    this.#heldBytes -= cursor!.heldBytes
-    this.#heldChildren -= childCount(cursor!)
+  /** Forgets a node once all its children are named. */
+  #letGo(cursor: Cursor): void {
+    if (cursor.hasNodes || cursor.hasLeaves) return
+    this.#heldNodes--
+    this.#heldBytes -= cursor.heldBytes
+    this.#heldChildren -= cursor.childCount
   }
 }
 
 export function isLeafStep(step: LeafStep | NodeStep): step is LeafStep {
   return 'file' in step
-}
-
-function mayBeLeaf(child: FileChild): boolean {
-  return child.cid.code === RAW || isIdentity(child.cid) || child.bytes <= MAX_LEAF_BYTES
-}
-
-function nodeOf(cursor: FileCursor, child: FileChild): NodeStep {
-  return {
-    cid: child.cid,
-    contentBytes: child.bytes,
-    context: { kind: 'file', file: cursor.file, offset: cursor.base + child.offset, depth: cursor.depth + 1 },
-  }
-}
-
-function comesBefore(cursor: Cursor, other: Cursor): boolean {
-  if (cursor.kind === 'folder') return other.kind === 'folder' && cursor.depth >= other.depth
-  if (other.kind === 'folder') return true
-  if (cursor.file.id !== other.file.id) return cursor.file.id < other.file.id
-  return cursor.base < other.base || (cursor.base === other.base && cursor.depth > other.depth)
-}
-
-function childCount(cursor: Cursor): number {
-  return cursor.kind === 'file' ? cursor.children.length : cursor.entries.length + cursor.subShards.length
 }

@@ -19,6 +19,7 @@ import { type TestContext, test } from 'node:test'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { encode, prepare } from '@ipld/dag-pb'
 import { LocalBlockStore } from '../../src/blockstore/local-blockstore.ts'
+import { fileIdOf, type Reference, treeIdOf } from '../../src/blockstore/reference-codec.ts'
 import { References } from '../../src/blockstore/references.ts'
 import { hasCode } from '../../src/common/errors.ts'
 import { MINUTE_MS } from '../../src/common/units.ts'
@@ -53,21 +54,42 @@ async function makeFixture(t: TestContext): Promise<Fixture> {
   return { folder, database, references }
 }
 
-/** A file of blocks, one after the other, that is recorded under an id. */
-async function writeBlocks(references: References, path: string, blocks: Block[]): Promise<number> {
-  const id = await references.createFile({ path, root })
-  await writeFile(path, Buffer.concat(blocks.map(({ bytes }) => bytes)))
-  await references.record(
-    blocks.map(({ cid, bytes }, index) => {
-      return { key: blockKey(cid), fileId: id, offset: index * BLOCK_BYTES, length: bytes.byteLength, form: 'raw' }
-    }),
-  )
+/** A tree of one file. */
+async function newFile(references: References, path: string): Promise<number> {
+  const id = fileIdOf(await references.createTree({ path, root }), 0)
+  await references.record([{ id, name: '' }], [])
   return id
+}
+
+async function refer(references: References, block: Block, place: Omit<Reference, 'length' | 'form'>): Promise<void> {
+  const { cid, bytes } = block
+  await references.record([], [{ key: blockKey(cid), ...place, length: bytes.byteLength, form: 'raw' }])
+}
+
+/** A file of blocks, one after the other. */
+async function writeBlocks(references: References, path: string, blocks: Block[]): Promise<number> {
+  const fileId = await newFile(references, path)
+  await writeFile(path, Buffer.concat(blocks.map(({ bytes }) => bytes)))
+  for (const [index, block] of blocks.entries()) {
+    await refer(references, block, { fileId, offset: index * BLOCK_BYTES })
+  }
+  return fileId
 }
 
 async function finish(references: References, id: number, path: string): Promise<void> {
   const { size, mtimeNs } = await stat(path, { bigint: true })
-  await references.finishFiles([{ id, path, size: Number(size), mtimeNs }])
+  await references.record([{ id, name: '', size: Number(size), mtimeNs: String(mtimeNs) }], [])
+  await references.finishTree(treeIdOf(id), path)
+}
+
+async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
+  const all: T[] = []
+  for await (const item of items) all.push(item)
+  return all
+}
+
+async function lookupAll(references: References, blocks: Block[]): Promise<(Reference | undefined)[]> {
+  return await Promise.all(blocks.map(({ cid }) => references.lookup(blockKey(cid))))
 }
 
 function someBlocks(count: number, seed = 'block'): Block[] {
@@ -84,12 +106,12 @@ test('a file under construction gives the blocks that are in it, over a restart 
   await appendFile(path, 'it grows')
 
   const again = new References(database)
-  const found = await again.lookupMany([...keysOf(blocks), blockKey(root)])
+  assert.equal(await again.lookup(blockKey(root)), undefined)
+  const found = await lookupAll(again, blocks)
   assert.deepEqual(found, [
     { fileId: id, offset: 0, length: BLOCK_BYTES, form: 'raw' },
     { fileId: id, offset: BLOCK_BYTES, length: BLOCK_BYTES, form: 'raw' },
     { fileId: id, offset: 2 * BLOCK_BYTES, length: BLOCK_BYTES, form: 'raw' },
-    undefined,
   ])
   for (const [index, { cid, bytes }] of blocks.entries()) {
     assert.deepEqual(await again.read(found[index]!, cid), bytes)
@@ -101,14 +123,14 @@ test('a file under construction gives the blocks that are in it, over a restart 
 
 test('holds offsets beyond four gibibytes', async (t) => {
   const { folder, references } = await makeFixture(t)
-  const { cid, bytes } = randomBlock('far', BLOCK_BYTES)
+  const block = randomBlock('far', BLOCK_BYTES)
+  const { cid, bytes } = block
   const path = join(folder, 'sparse')
   const offset = 2 ** 40 + 5
   const file = await open(path, 'w')
   await file.write(bytes, 0, bytes.byteLength, offset)
   await file.close()
-  const id = await references.createFile({ path, root })
-  await references.record([{ key: blockKey(cid), fileId: id, offset, length: bytes.byteLength, form: 'raw' }])
+  await refer(references, block, { fileId: await newFile(references, path), offset })
   assert.deepEqual(await references.get(cid), bytes)
 })
 
@@ -171,8 +193,7 @@ test('a file that is gone, cut or replaced counts as missing; one that cannot be
   const looping = join(folder, 'loop')
   await symlink(looping, looping)
   const unreadable = randomBlock('unreadable', BLOCK_BYTES)
-  const id = await references.createFile({ path: looping, root })
-  await references.record([{ key: blockKey(unreadable.cid), fileId: id, offset: 0, length: BLOCK_BYTES, form: 'raw' }])
+  await refer(references, unreadable, { fileId: await newFile(references, looping), offset: 0 })
   await assert.rejects(references.get(unreadable.cid), (error) => hasCode(error, 'io'))
 })
 
@@ -182,27 +203,39 @@ test('a block stays with the file that has it, and moves when that file has not 
   const first = await writeBlocks(references, join(folder, 'first'), [block!])
   await finish(references, first, join(folder, 'first'))
   const second = await writeBlocks(references, join(folder, 'second'), [block!])
-  const fileOf = async () => (await references.lookupMany(keysOf([block!])))[0]?.fileId
+  const placeOf = async () => await references.lookup(blockKey(block!.cid))
+  const fileOf = async () => (await placeOf())?.fileId
   assert.equal(await fileOf(), first)
   await rm(join(folder, 'first'))
-  await references.record([{ key: blockKey(block!.cid), fileId: second, offset: 0, length: BLOCK_BYTES, form: 'raw' }])
+  await refer(references, block!, { fileId: second, offset: 0 })
   assert.equal(await fileOf(), second)
   // Within one file the newest place counts.
-  await references.record([{ key: blockKey(block!.cid), fileId: second, offset: 7, length: BLOCK_BYTES, form: 'raw' }])
-  assert.equal((await references.lookupMany(keysOf([block!])))[0]?.offset, 7)
+  await refer(references, block!, { fileId: second, offset: 7 })
+  assert.equal((await placeOf())?.offset, 7)
 })
 
-test('what refers to a forgotten file is absent, is cleared away, and its id is never given again', async (t) => {
+test('a later run of the same download takes over what an earlier one has noted', async (t) => {
+  const { folder, references } = await makeFixture(t)
+  const [block] = someBlocks(1)
+  const path = join(folder, 'file')
+  await writeBlocks(references, path, [block!])
+  const later = await newFile(references, path)
+  await refer(references, block!, { fileId: later, offset: 0 })
+  assert.equal((await references.lookup(blockKey(block!.cid)))?.fileId, later)
+})
+
+test('what refers to a forgotten tree is absent, is cleared away, and its id is never given again', async (t) => {
   const { folder, database, references } = await makeFixture(t)
   const blocks = someBlocks(4)
   const path = join(folder, 'file')
   const id = await writeBlocks(references, path, blocks.slice(0, 3))
-  await references.forgetFile(id)
+  await references.forgetTree(treeIdOf(id))
   const again = new References(database)
   for (const user of [references, again]) {
-    assert.deepEqual(await user.lookupMany(keysOf(blocks.slice(0, 1))), [undefined])
+    assert.equal(await user.lookup(blockKey(blocks[0]!.cid)), undefined)
     for await (const _ of user.keys()) assert.fail('nothing is left')
-    for await (const _ of user.filesOf(root)) assert.fail('nothing is left')
+    for await (const _ of user.treesOf(root)) assert.fail('nothing is left')
+    for await (const _ of user.filesOf(treeIdOf(id))) assert.fail('nothing is left')
   }
   const count = async () => {
     let records = 0
@@ -210,45 +243,45 @@ test('what refers to a forgotten file is absent, is cleared away, and its id is 
     return records
   }
   assert.equal(await count(), 2)
-  const next = await again.createFile({ path, root })
-  assert.ok(next > id)
+  const next = await newFile(again, path)
+  assert.ok(treeIdOf(next) > treeIdOf(id))
   // A reference that was left behind gives way.
-  const { cid } = blocks[1]!
-  await again.record([{ key: blockKey(cid), fileId: next, offset: BLOCK_BYTES, length: BLOCK_BYTES, form: 'raw' }])
-  assert.equal((await again.lookupMany(keysOf(blocks)))[1]?.fileId, next)
+  await refer(again, blocks[1]!, { fileId: next, offset: BLOCK_BYTES })
+  const found = await lookupAll(again, blocks)
+  assert.deepEqual(
+    found.map((reference) => reference?.fileId),
+    [undefined, next, undefined, undefined],
+  )
   assert.equal(await count(), 1)
-  assert.deepEqual(await again.get(cid), blocks[1]!.bytes)
+  assert.deepEqual(await again.get(blocks[1]!.cid), blocks[1]!.bytes)
   again.close()
 })
 
-test('finds the files of a root and what is known of them', async (t) => {
+test('finds the trees of a root, their files, and what is known of them', async (t) => {
   const { folder, references } = await makeFixture(t)
   const path = (name: string) => join(folder, name)
-  const building = await references.createFile({ path: path('a'), root, bootId: 'boot 1' })
-  const finished = await references.createFile({ path: path('b.part'), root, bootId: 'boot 1' })
-  await references.createFile({ path: path('c'), root: otherRoot })
-  await references.confirm(building, 'boot 2')
-  await references.finishFiles([{ id: finished, path: path('b'), size: 7, mtimeNs: 1_700_000_000_123_456_789n }])
-  const found = []
-  for await (const file of references.filesOf(root)) found.push(file)
   const text = root.toString()
-  assert.deepEqual(found, [
-    { id: building, path: path('a'), state: 'building', root: text, bootId: 'boot 2' },
-    {
-      id: finished,
-      path: path('b'),
-      state: 'finished',
-      root: text,
-      size: 7,
-      mtimeNs: '1700000000123456789',
-    },
+  const building = await references.createTree({ path: path('a'), root, bootId: 'boot 1' })
+  const finished = await references.createTree({ path: path('b.part'), root, bootId: 'boot 1' })
+  await references.createTree({ path: path('c'), root: otherRoot })
+  const files = [
+    { id: fileIdOf(finished, 0), name: 'x' },
+    { id: fileIdOf(finished, 300), name: 'sub/y', size: 7, mtimeNs: '1700000000123456789' },
+  ]
+  await references.record([...files, { id: fileIdOf(building, 0), name: 'z' }], [])
+  await references.finishTree(finished, path('b'))
+  assert.deepEqual(await collect(references.treesOf(root)), [
+    { id: building, path: path('a'), state: 'building', root: text, bootId: 'boot 1' },
+    { id: finished, path: path('b'), state: 'finished', root: text },
   ])
-  await references.forgetFile(finished)
+  assert.deepEqual(await collect(references.filesOf(finished)), files)
+  await references.forgetTree(finished)
   // Nothing to finish any more.
-  await references.finishFiles([{ id: finished, path: path('b'), size: 7, mtimeNs: 1n }])
-  const left = []
-  for await (const file of references.filesOf(root)) left.push(file.id)
-  assert.deepEqual(left, [building])
+  await references.finishTree(finished, path('b'))
+  assert.deepEqual(
+    (await collect(references.treesOf(root))).map(({ id }) => id),
+    [building],
+  )
 })
 
 test('drops references that turn out to be wrong, those of this file only', async (t) => {
@@ -256,8 +289,8 @@ test('drops references that turn out to be wrong, those of this file only', asyn
   const blocks = someBlocks(3)
   const first = await writeBlocks(references, join(folder, 'first'), blocks.slice(0, 2))
   await writeBlocks(references, join(folder, 'second'), blocks.slice(2))
-  await references.drop(first, keysOf(blocks.slice(1)))
-  const found = await references.lookupMany(keysOf(blocks))
+  for (const key of keysOf(blocks.slice(1))) await references.drop(first, key)
+  const found = await lookupAll(references, blocks)
   assert.deepEqual(
     found.map((reference) => reference !== undefined),
     [true, false, true],
@@ -319,13 +352,13 @@ test('a leaf in dag-pb is made again from the content that its file holds', asyn
   const path = join(folder, 'file')
   const content = randomBytes('content', 3000)
   await writeFile(path, content)
-  const id = await references.createFile({ path, root })
+  const fileId = await newFile(references, path)
   for (const type of ['file', 'raw'] as const) {
     const data = encodeUnixfs({ type, data: content, fileSize: content.byteLength, blockSizes: [] })
     const leaf = dagPbBlock(encode(prepare({ Data: data, Links: [] })))
     const form = leafFormOf(leaf.cid, content)
     assert.ok(form !== undefined && form !== 'raw')
-    await references.record([{ key: blockKey(leaf.cid), fileId: id, offset: 0, length: content.byteLength, form }])
+    await references.record([], [{ key: blockKey(leaf.cid), fileId, offset: 0, length: content.byteLength, form }])
     assert.deepEqual(Buffer.from((await references.get(leaf.cid))!), Buffer.from(leaf.bytes))
     assert.equal(await references.size(leaf.cid), leaf.bytes.byteLength)
   }

@@ -6,6 +6,7 @@ import type { CID } from 'multiformats/cid'
 import { References } from '../../src/blockstore/references.ts'
 import { hasCode } from '../../src/common/errors.ts'
 import { MiB } from '../../src/common/units.ts'
+import { blockKey } from '../../src/dag/cid.ts'
 import { openDatabase } from '../../src/database/database.ts'
 import { openOutput } from '../../src/files/output.ts'
 import { randomBlock } from '../support/blocks.ts'
@@ -70,9 +71,7 @@ describe('output of get', () => {
   test('a target that comes up meanwhile is not overwritten', async (t) => {
     await inRepo(t, async ({ folder, open }) => {
       const output = await open()
-      const target = file(0)
-      await output.openFile(target)
-      await output.closeFile(target)
+      await output.writeFile(file(0), new Uint8Array(), undefined)
       await writeFile(join(folder, 'result'), 'mine')
       await assert.rejects(output.finish(), (error) => hasCode(error, 'target-exists'))
       await output.close()
@@ -89,8 +88,7 @@ describe('output of get', () => {
       const target = file(10, 'sub', 'new')
       await output.makeFolder([])
       await output.makeFolder(['sub'])
-      await output.write({ file: target, offset: 0 }, block.bytes, block.cid)
-      await output.closeFile(target)
+      await output.writeFile(target, block.bytes, block.cid)
       assert.equal(await readFile(join(folder, 'result', 'old'), 'utf8'), 'old')
       await output.finish()
       await output.close()
@@ -192,6 +190,73 @@ describe('output of get', () => {
     })
   })
 
+  test('small files are written whole, many side by side, and served from where they end up', async (t) => {
+    await inRepo(t, async ({ folder, open, references }) => {
+      const output = await open()
+      await output.makeFolder([])
+      await output.makeFolder(['sub'])
+      const blocks = Array.from({ length: 300 }, (_, index) => randomBlock(`small ${index}`, index))
+      const nameOf = (index: number) => (index % 2 === 0 ? [`f${index}`] : ['sub', `f${index}`])
+      await Promise.all(
+        blocks.map(({ bytes, cid }, id) => output.writeFile({ id, path: nameOf(id), bytes: undefined }, bytes, cid)),
+      )
+      await output.finish()
+      await output.close()
+      for (const [index, { bytes, cid }] of blocks.entries()) {
+        assert.deepEqual(await readFile(join(folder, 'result', ...nameOf(index))), Buffer.from(bytes))
+        assert.deepEqual(Buffer.from((await references.get(cid))!), Buffer.from(bytes))
+      }
+      await writeFile(join(folder, 'result', 'f200'), 'changed')
+      assert.equal(await references.get(blocks[200]!.cid), undefined)
+    })
+  })
+
+  test('a small file that cannot be written is named, and the others are written', async (t) => {
+    await inRepo(t, async ({ folder, open }) => {
+      const output = await open()
+      await output.makeFolder([])
+      await output.makeFolder(['taken'])
+      const { bytes, cid } = randomBlock('small', 10)
+      const other = output.writeFile(file(10, 'free'), bytes, cid)
+      await assert.rejects(output.writeFile(file(10, 'taken'), bytes, cid), (error) => {
+        return hasCode(error, 'io') && /result.*taken/.test(error.message)
+      })
+      await other
+      await output.close()
+      const [temporary] = (await readdir(folder)).filter((name) => name.endsWith('.p2p'))
+      assert.deepEqual(await readFile(join(folder, temporary!, 'free')), Buffer.from(bytes))
+    })
+  })
+
+  for (const { kind, size } of [
+    { kind: 'small', size: 1000 },
+    { kind: 'large', size: MiB },
+  ]) {
+    test(`a ${kind} file of one block that a run before the reboot wrote is served when this run has finished`, async (t) => {
+      await inRepo(t, async ({ folder, open, references }) => {
+        const { bytes, cid } = randomBlock(kind, size)
+        const target = { id: 0, path: ['entry'], bytes: undefined }
+        const interrupted = await open({ bootId: 'before' })
+        await interrupted.makeFolder([])
+        await interrupted.writeFile(target, bytes, cid)
+        await interrupted.close()
+
+        const resumed = await open({ bootId: 'after' })
+        assert.equal(await resumed.placedBytes(cid, { file: target, offset: 0 }), size)
+        await resumed.close()
+        // Hashed once after the reboot: the next run of the same boot believes it.
+        const last = await open({ bootId: 'after' })
+        const [temporary] = (await readdir(folder)).filter((name) => name.endsWith('.p2p'))
+        assert.equal(await last.placedBytes(cid, { file: target, offset: 0 }), size)
+        assert.equal((await references.lookup(blockKey(cid)))?.length, size)
+        await last.finish()
+        await last.close()
+        assert.ok(!(await isThere(join(folder, temporary!))))
+        assert.deepEqual(Buffer.from((await references.get(cid))!), Buffer.from(bytes))
+      })
+    })
+  }
+
   test('links are made last, and only those that stay inside', async (t) => {
     await inRepo(t, async ({ folder, open }) => {
       const output = await open()
@@ -238,9 +303,7 @@ describe('output of get', () => {
     await inRepo(t, async ({ folder, open }) => {
       const name = 'ü'.repeat(127)
       const output = await open({ target: join(folder, name) })
-      const target = file(0)
-      await output.openFile(target)
-      await output.closeFile(target)
+      await output.writeFile(file(0), new Uint8Array(), undefined)
       await output.finish()
       await output.close()
       assert.ok(await isThere(join(folder, name)))

@@ -97,6 +97,12 @@ class MemorySink implements ContentSink {
     assert.ok(!this.closed.has(path.join('/')), 'closed once')
     this.closed.add(path.join('/'))
   }
+  async writeFile({ path }: WalkFile, content: Uint8Array) {
+    assert.ok(!this.files.has(path.join('/')), 'written once')
+    this.files.set(path.join('/'), Buffer.from(content))
+    this.closed.add(path.join('/'))
+    this.writes++
+  }
   refuse(path: readonly string[]) {
     this.refused.push(path.join('/'))
   }
@@ -155,6 +161,20 @@ describe('exporter', () => {
     const sink = await exported(root, source)
     assert.equal(source.asked.length, 2)
     assert.equal(sink.closed.size, 50)
+  })
+
+  test('parts without content are looked at, and close no file twice', async () => {
+    const empty = leaf(rawBlock(new Uint8Array(0)))
+    const full = leaf(numberedBlock(1, 64))
+    const hollow = fileOf([empty, empty])
+    const padded = fileOf([empty, full, empty])
+    const root = folderOf({ hollow, padded })
+    const source = new Source().hold(empty, full, hollow, padded, root)
+    const sink = await exported(root, source)
+    assert.equal(sink.files.get('hollow')?.byteLength, 0)
+    assert.deepEqual(sink.files.get('padded'), Buffer.from(full.block.bytes))
+    assert.deepEqual([...sink.closed].toSorted(), ['hollow', 'padded'])
+    assert.ok(source.asked.includes(empty.block.cid.toString()))
   })
 
   test('what is in flight stays within the window', async () => {

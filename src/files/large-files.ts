@@ -1,0 +1,142 @@
+/**
+ * Files that are written in parts, each part at its offset: kept open between parts, few at a time, and synced in the
+ * background so that a power cut costs little. Used by `output.ts`.
+ */
+
+import { constants } from 'node:fs'
+import { type FileHandle, open } from 'node:fs/promises'
+import { localIoError } from '../common/errors.ts'
+import { MiB } from '../common/units.ts'
+import type { WholeFile } from './journal.ts'
+
+/** Content that may be lost by a power cut while a download runs. */
+const SYNC_EVERY_BYTES = 64 * MiB
+/** Smaller files are left to the system's own writing back. */
+const SYNC_FILES_FROM_BYTES = MiB
+const MAX_OPEN_FILES = 128
+const { O_RDWR, O_CREAT, O_NOFOLLOW } = constants
+
+/** A file of {@link LargeFiles}. */
+export interface LargeFile {
+  readonly path: string
+  handle: FileHandle | undefined
+  users: number
+  unsyncedBytes: number
+  /** Its content is whole; the handle goes with its last user. */
+  closed: boolean
+}
+
+export class LargeFiles {
+  readonly #files = new Set<LargeFile>()
+  /** Open, and nobody uses them now. */
+  readonly #idle = new Set<LargeFile>()
+  #syncing: Promise<void> = Promise.resolve()
+  #unsyncedBytes = 0
+
+  /**
+   * Makes the file if it is not there; a link in its place is not followed.
+   *
+   * @param bytes - the size that it is given at once, if it is known
+   * @throws P2PError `io`, `disk-full`
+   */
+  async open(path: string, bytes: number | undefined): Promise<LargeFile> {
+    const file: LargeFile = { path, handle: undefined, users: 0, unsyncedBytes: 0, closed: false }
+    this.#files.add(file)
+    await this.#withHandle(file, async (handle) => {
+      const stats = await handle.stat()
+      if (bytes !== undefined && stats.size !== bytes) await handle.truncate(bytes)
+    })
+    return file
+  }
+
+  /** Returns once the content is written, not synced. @throws P2PError `io`, `disk-full` */
+  async write(file: LargeFile, content: Uint8Array, offset: number): Promise<void> {
+    await this.#withHandle(file, async (handle) => {
+      for (let done = 0; done < content.byteLength; ) {
+        const { bytesWritten } = await handle.write(content, done, content.byteLength - done, offset + done)
+        done += bytesWritten
+      }
+    })
+    file.unsyncedBytes += content.byteLength
+    this.#syncInBackground(content.byteLength)
+  }
+
+  /** Nothing more will be written to the file: syncs it, unless it is small. Returns how it is now. */
+  async finish(file: LargeFile): Promise<WholeFile> {
+    const whole = await this.#withHandle(file, async (handle) => {
+      const { size, mtimeNs } = await handle.stat({ bigint: true })
+      const mustSync = size >= SYNC_FILES_FROM_BYTES && file.unsyncedBytes > 0
+      file.unsyncedBytes = 0
+      if (mustSync) await handle.datasync()
+      return { size: Number(size), mtimeNs }
+    })
+    this.#files.delete(file)
+    file.closed = true
+    // A sync in the background may still use it, and closes it when it is done.
+    if (file.users === 0) await this.#closeHandle(file)
+    return whole
+  }
+
+  /** Waits for the syncs in the background. @throws what they failed with */
+  async synced(): Promise<void> {
+    await this.#syncing
+  }
+
+  /** Lets go of every file. */
+  async close(): Promise<void> {
+    await this.#syncing.catch(() => {})
+    for (const file of this.#files) await file.handle?.close()
+    this.#files.clear()
+    this.#idle.clear()
+  }
+
+  /** Opens the file if it is not open, and keeps the number of open files bounded. */
+  async #withHandle<T>(file: LargeFile, use: (handle: FileHandle) => Promise<T>): Promise<T> {
+    file.users++
+    this.#idle.delete(file)
+    try {
+      if (file.handle === undefined) {
+        const handle = await open(file.path, O_RDWR | O_CREAT | O_NOFOLLOW, 0o666)
+        // Two users may have opened it side by side.
+        if (file.handle === undefined) file.handle = handle
+        else await handle.close()
+      }
+      return await use(file.handle)
+    } catch (error) {
+      throw localIoError(error, 'write', file.path)
+    } finally {
+      file.users--
+      if (file.users === 0 && file.closed) await this.#closeHandle(file)
+      else if (file.users === 0 && file.handle !== undefined) this.#idle.add(file)
+      await this.#closeIdle()
+    }
+  }
+
+  async #closeIdle(): Promise<void> {
+    for (const file of this.#idle) {
+      if (this.#idle.size <= MAX_OPEN_FILES) return
+      await this.#closeHandle(file)
+    }
+  }
+
+  async #closeHandle(file: LargeFile): Promise<void> {
+    this.#idle.delete(file)
+    const { handle } = file
+    file.handle = undefined
+    await handle?.close()
+  }
+
+  #syncInBackground(bytes: number): void {
+    this.#unsyncedBytes += bytes
+    if (this.#unsyncedBytes < SYNC_EVERY_BYTES) return
+    this.#unsyncedBytes = 0
+    this.#syncing = this.#syncing.then(async () => {
+      for (const file of [...this.#files]) {
+        if (file.closed || file.unsyncedBytes < SYNC_FILES_FROM_BYTES) continue
+        file.unsyncedBytes = 0
+        await this.#withHandle(file, (handle) => handle.datasync())
+      }
+    })
+    this.#syncing.catch(() => {})
+  }
+}

@@ -1,0 +1,202 @@
+/**
+ * Nodes of a walk that have arrived, as cursors over their children: which inner node and which leaf of each is next.
+ * Used by `walk.ts` alone.
+ */
+
+import type { CID } from 'multiformats/cid'
+import { MiB } from '../common/units.ts'
+import { isIdentity, RAW } from '../dag/cid.ts'
+import type { FileChild } from './decode.ts'
+import type { DirectoryEntry } from './directory-entry.ts'
+import type { LeafStep, NodeStep, WalkFile } from './walk.ts'
+
+/** A child with no more content may be a leaf in dag-pb clothes. */
+const MAX_LEAF_BYTES = 2 * MiB
+
+/** The place of a node in the tree, and what it is held for. */
+export interface Position {
+  depth: number
+  /** Encoded bytes of the node. */
+  heldBytes: number
+}
+
+export interface Cursor extends Readonly<Position> {
+  readonly childCount: number
+  /** Whether inner nodes, or leaves, are left to name. */
+  readonly hasNodes: boolean
+  readonly hasLeaves: boolean
+  /** The next inner node; only while {@link hasNodes}. */
+  takeNode(): NodeStep
+  /**
+   * The next leaf, or what stands in a leaf's place and has to be decoded first; undefined where it has to wait.
+   *
+   * @param before - leaves of a file that start at this offset or after it are left for later
+   * @param mayGrow - whether one that has to be decoded may be asked for
+   */
+  takeLeaf(before: number, mayGrow: boolean): LeafStep | NodeStep | undefined
+  /** Files before folders, in the order of their content; the deepest folder first. */
+  comesBefore(other: Cursor): boolean
+}
+
+export class FileCursor implements Cursor {
+  readonly depth: number
+  readonly heldBytes: number
+  readonly #file: WalkFile
+  readonly #base: number
+  readonly #children: FileChild[]
+  #nextNode: number
+  #nextLeaf: number
+
+  /** @param base - where in the file the node's content starts */
+  constructor(file: WalkFile, base: number, children: FileChild[], { depth, heldBytes }: Position) {
+    this.#file = file
+    this.#base = base
+    this.#children = children
+    this.depth = depth
+    this.heldBytes = heldBytes
+    this.#nextNode = this.#nodeFrom(0)
+    this.#nextLeaf = this.#leafFrom(0)
+  }
+
+  get childCount(): number {
+    return this.#children.length
+  }
+
+  get hasNodes(): boolean {
+    return this.#nextNode < this.#children.length
+  }
+
+  get hasLeaves(): boolean {
+    return this.#nextLeaf < this.#children.length
+  }
+
+  takeNode(): NodeStep {
+    const child = this.#children[this.#nextNode]!
+    this.#nextNode = this.#nodeFrom(this.#nextNode + 1)
+    return this.#nodeOf(child)
+  }
+
+  takeLeaf(before: number, mayGrow: boolean): LeafStep | NodeStep | undefined {
+    const child = this.#children[this.#nextLeaf]!
+    const offset = this.#base + child.offset
+    const isRaw = child.cid.code === RAW
+    if (offset >= before || (!isRaw && !mayGrow)) return undefined
+    this.#nextLeaf = this.#leafFrom(this.#nextLeaf + 1)
+    if (!isRaw) return this.#nodeOf(child)
+    return { cid: child.cid, file: this.#file, offset, bytes: child.bytes, expectedBytes: child.bytes }
+  }
+
+  comesBefore(other: Cursor): boolean {
+    if (!(other instanceof FileCursor)) return true
+    if (this.#file.id !== other.#file.id) return this.#file.id < other.#file.id
+    return this.#base < other.#base || (this.#base === other.#base && this.depth > other.depth)
+  }
+
+  #nodeFrom(index: number): number {
+    while (index < this.#children.length && mayBeLeaf(this.#children[index]!)) index++
+    return index
+  }
+
+  #leafFrom(index: number): number {
+    while (index < this.#children.length && !mayBeLeaf(this.#children[index]!)) index++
+    return index
+  }
+
+  #nodeOf({ cid, offset, bytes }: FileChild): NodeStep {
+    const context = { kind: 'file', file: this.#file, offset: this.#base + offset, depth: this.depth + 1 } as const
+    return { cid, contentBytes: bytes, context }
+  }
+}
+
+export class FolderCursor implements Cursor {
+  readonly depth: number
+  readonly heldBytes: number
+  readonly #path: readonly string[]
+  readonly #newFile: (path: readonly string[]) => WalkFile
+  readonly #nodes: DirectoryEntry[]
+  readonly #leaves: DirectoryEntry[]
+  readonly #subShards: CID[]
+  #nextNode = 0
+  #nextLeaf = 0
+  #nextShard = 0
+
+  constructor(
+    path: readonly string[],
+    { entries, subShards }: { entries: DirectoryEntry[]; subShards: CID[] },
+    { depth, heldBytes }: Position,
+    newFile: (path: readonly string[]) => WalkFile,
+  ) {
+    this.#path = path
+    this.#nodes = entries.filter(({ cid }) => cid.code !== RAW)
+    this.#leaves = entries.filter(({ cid }) => cid.code === RAW)
+    this.#subShards = subShards
+    this.depth = depth
+    this.heldBytes = heldBytes
+    this.#newFile = newFile
+  }
+
+  get childCount(): number {
+    return this.#nodes.length + this.#leaves.length + this.#subShards.length
+  }
+
+  get hasNodes(): boolean {
+    return this.#nextNode < this.#nodes.length || this.#nextShard < this.#subShards.length
+  }
+
+  get hasLeaves(): boolean {
+    return this.#nextLeaf < this.#leaves.length
+  }
+
+  takeNode(): NodeStep {
+    const entry = this.#nodes[this.#nextNode]
+    if (entry === undefined) {
+      const context = { kind: 'shard', path: this.#path, depth: this.depth + 1 } as const
+      return { cid: this.#subShards[this.#nextShard++]!, contentBytes: undefined, context }
+    }
+    this.#nextNode++
+    const path = [...this.#path, entry.name]
+    const context = { kind: 'entry', path, depth: this.depth + 1, tsize: entry.tsize } as const
+    return { cid: entry.cid, contentBytes: undefined, context }
+  }
+
+  takeLeaf(): LeafStep {
+    const { cid, name, tsize } = this.#leaves[this.#nextLeaf++]!
+    const file = this.#newFile([...this.#path, name])
+    return { cid, file, offset: 0, bytes: undefined, expectedBytes: Math.min(tsize, MAX_LEAF_BYTES) }
+  }
+
+  comesBefore(other: Cursor): boolean {
+    return other instanceof FolderCursor && this.depth >= other.depth
+  }
+}
+
+/** Cursors in the order in which they are worked off, each as long as it has something left. */
+export class CursorQueue {
+  readonly #hasNext: (cursor: Cursor) => boolean
+  readonly #cursors: Cursor[] = []
+
+  constructor(hasNext: (cursor: Cursor) => boolean) {
+    this.#hasNext = hasNext
+  }
+
+  add(cursor: Cursor): void {
+    if (!this.#hasNext(cursor)) return
+    const place = this.#cursors.findIndex((other) => cursor.comesBefore(other))
+    this.#cursors.splice(place === -1 ? this.#cursors.length : place, 0, cursor)
+  }
+
+  /** What `take` gives for the first cursor for which it gives anything, and that cursor. */
+  next<Step>(take: (cursor: Cursor) => Step | undefined): { step: Step; cursor: Cursor } | undefined {
+    for (const [index, cursor] of this.#cursors.entries()) {
+      const step = take(cursor)
+      if (step === undefined) continue
+      if (!this.#hasNext(cursor)) this.#cursors.splice(index, 1)
+      return { step, cursor }
+    }
+    return undefined
+  }
+}
+
+function mayBeLeaf(child: FileChild): boolean {
+  return child.cid.code === RAW || isIdentity(child.cid) || child.bytes <= MAX_LEAF_BYTES
+}
