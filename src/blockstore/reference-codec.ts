@@ -17,10 +17,10 @@ export interface Reference {
 export interface TreeRecord {
   /** Absolute. */
   path: string
-  /** `building`: a download writes to it. `finished`: every file in it is guarded by its size and mtime. */
+  /** `building`: a download writes to it, or an import reads it. `finished`: every file in it is guarded by its size and mtime. */
   state: 'building' | 'finished'
-  /** The CID, as text, of what the tree holds. */
-  root: string
+  /** The CID, as text, of what the tree holds; known once it is finished. */
+  root?: string | undefined
   /** The boot of the machine in which the references to a tree under construction were recorded. */
   bootId?: string | undefined
 }

@@ -3,7 +3,7 @@
  * is the journal that a resumed download goes on from; for a finished one it is what is served from. Nothing here
  * owns a byte of those files: what was changed or removed there counts as missing here.
  *
- * Written through `files/journal.ts`, read through `local-blockstore.ts`.
+ * Written through `files/tree-notes.ts`, read through `local-blockstore.ts`.
  */
 
 import type { BigIntStats } from 'node:fs'
@@ -50,15 +50,23 @@ export interface ReferencedFile extends FileRecord {
 }
 
 export interface NewTree {
-  /** Absolute path of the file or folder that is about to be built. */
+  /** Absolute path of the file or folder that is about to be built, or read. */
   path: string
-  root: CID
+  /** What it holds, if that is known already. */
+  root?: CID | undefined
   bootId?: string | undefined
+}
+
+export interface ReferencesOptions {
+  /** Told once of each file of a finished tree that is not what it was, when a block of it is looked for. */
+  onLost?: ((path: string) => void) | undefined
 }
 
 /** The record under this id holds the last id given out: ids are never used twice, since references may outlive trees. */
 const COUNTER_ID = 0
 const MAX_CACHED_FILES = 1024
+/** Lost files that are told of, at most. */
+const MAX_TOLD_LOST = 1000
 
 export class References {
   /** Multihash to {@link Reference}. */
@@ -70,9 +78,12 @@ export class References {
   readonly #knownTrees = new Map<number, TreeRecord | undefined>()
   readonly #knownFiles = new Map<number, FileRecord | undefined>()
   readonly #lock = new KeyedLock()
+  readonly #onLost: ((path: string) => void) | undefined
+  readonly #toldLost = new Set<string>()
   readonly #lookups = new Batcher((keys: BlockKey[]) => this.#getMany(keys))
 
-  constructor(database: Database) {
+  constructor(database: Database, options: ReferencesOptions = {}) {
+    this.#onLost = options.onLost
     this.#references = database.space('ref')
     this.#trees = database.space('reftree')
     this.#files = database.space('reffile')
@@ -90,7 +101,12 @@ export class References {
       const id = (last === undefined ? COUNTER_ID : decodeTreeId(last)) + 1
       if (id > MAX_TREE_ID)
         throw new P2PError('limit', `This repo has seen ${MAX_TREE_ID} downloads, and holds no more`)
-      const record: TreeRecord = { path, state: 'building', root: root.toString(), ...(bootId && { bootId }) }
+      const record: TreeRecord = {
+        path,
+        state: 'building',
+        ...(root && { root: root.toString() }),
+        ...(bootId && { bootId }),
+      }
       await this.#trees.batch([
         { type: 'put', key: encodeTreeId(COUNTER_ID), value: encodeTreeId(id) },
         { type: 'put', key: encodeTreeId(id), value: encodeRecord(record) },
@@ -100,14 +116,11 @@ export class References {
     })
   }
 
-  /** Every tree that was made for this root, finished or not, oldest first. */
-  async *treesOf(root: CID): AsyncGenerator<ReferencedTree> {
-    const text = root.toString()
+  /** Every tree, finished or not, oldest first. */
+  async *trees(): AsyncGenerator<ReferencedTree> {
     for await (const [key, value] of this.#trees.iterate()) {
       const id = decodeTreeId(key)
-      if (id === COUNTER_ID) continue
-      const record = decodeTree(value)
-      if (record.root === text) yield { id, ...record }
+      if (id !== COUNTER_ID) yield { id, ...decodeTree(value) }
     }
   }
 
@@ -123,11 +136,10 @@ export class References {
    *
    * @throws P2PError `io`, `disk-full`
    */
-  async finishTree(id: number, path: string): Promise<void> {
+  async finishTree(id: number, { path, root }: { path: string; root: CID }): Promise<void> {
     await this.#lock.run('trees', async () => {
-      const record = await this.#tree(id)
-      if (record === undefined) return
-      const finished: TreeRecord = { path, state: 'finished', root: record.root }
+      if ((await this.#tree(id)) === undefined) return
+      const finished: TreeRecord = { path, state: 'finished', root: root.toString() }
       await this.#trees.put(encodeTreeId(id), encodeRecord(finished), { sync: true })
       this.#knownTrees.set(id, finished)
     })
@@ -286,6 +298,13 @@ export class References {
     const record = tree === undefined ? undefined : await this.#file(id)
     if (tree === undefined || record === undefined) return undefined
     const path = join(tree.path, record.name)
+    const inode = await this.#inodeIfUnchanged(path, tree, record)
+    if (inode !== undefined) return { path, inode }
+    if (tree.state === 'finished') this.#tellLost(path)
+    return undefined
+  }
+
+  async #inodeIfUnchanged(path: string, tree: TreeRecord, record: FileRecord): Promise<bigint | undefined> {
     let stats: BigIntStats
     try {
       stats = await stat(path, { bigint: true })
@@ -296,7 +315,13 @@ export class References {
     if (!stats.isFile()) return undefined
     const isWhole = tree.state === 'finished' || record.mtimeNs !== undefined
     const isUnchanged = String(stats.size) === String(record.size) && String(stats.mtimeNs) === record.mtimeNs
-    return isWhole && !isUnchanged ? undefined : { path, inode: stats.ino }
+    return isWhole && !isUnchanged ? undefined : stats.ino
+  }
+
+  #tellLost(path: string): void {
+    if (this.#toldLost.has(path) || this.#toldLost.size >= MAX_TOLD_LOST) return
+    this.#toldLost.add(path)
+    this.#onLost?.(path)
   }
 }
 

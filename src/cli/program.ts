@@ -70,6 +70,7 @@ ${EXIT_CODES_HELP}`,
     .argument('<path...>', 'files and folders; "-" reads stdin')
     .option('--hidden', 'take in files and folders whose name starts with a dot')
     .option('--no-pin', 'do not protect them from garbage collection')
+    .option('--nocopy', 'serve files from where they stand, as long as nobody changes them')
     .option('--timeout <duration>', HOLD_HELP, durationOf('--timeout'))
     .action((paths, flags) => run(async (context) => (await import('./commands/add.ts')).add(context, paths, flags)))
 
@@ -88,6 +89,7 @@ ${EXIT_CODES_HELP}`,
     .option('--timeout <duration>', 'longest time without a new byte (default: 60s)', durationOf('--timeout'))
     .option('-f, --force', 'replace what stands at the target')
     .option('--pin', 'keep it from garbage collection')
+    .option('--copy', 'keep a copy in the store, besides the file')
     .action((ref, flags) => run(async (context) => (await import('./commands/get.ts')).get(context, ref, flags)))
 
   program

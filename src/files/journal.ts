@@ -8,11 +8,10 @@
 import { lstat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { CID } from 'multiformats/cid'
-import { fileIdOf, fileIndexOf, treeIdOf } from '../blockstore/reference-codec.ts'
-import type { NewReference, ReferencedFile, References } from '../blockstore/references.ts'
-import { Batcher } from '../common/batcher.ts'
+import { fileIndexOf, treeIdOf } from '../blockstore/reference-codec.ts'
+import type { ReferencedFile, References } from '../blockstore/references.ts'
 import { blockKey } from '../dag/cid.ts'
-import { leafFormOf } from '../dag/leaf-form.ts'
+import { type NotedFile, type PlacedLeaf, TreeNotes, type WholeFile } from './tree-notes.ts'
 
 export interface JournalOptions {
   references: References
@@ -26,52 +25,23 @@ export interface JournalOptions {
 }
 
 /** A file of the result. */
-export interface JournalFile {
-  id: number
-  /** As in `FileRecord`. */
-  name: string
-  /** The database knows it. */
-  isRecorded: boolean
+export interface JournalFile extends NotedFile {
   /** What an earlier run knew of it; under the same id if that is believed. */
-  earlier: ReferencedFile | undefined
-}
-
-/** How a file was when it was whole. */
-export interface WholeFile {
-  size: number
-  mtimeNs: bigint
-}
-
-/** A leaf that is in its place. */
-export interface PlacedLeaf {
-  cid: CID
-  offset: number
-  content: Uint8Array
-}
-
-interface Entry {
-  file: ReferencedFile | undefined
-  reference: NewReference | undefined
+  readonly earlier: ReferencedFile | undefined
 }
 
 export class Journal {
   readonly #options: JournalOptions
   readonly #treeId: number
+  readonly #notes: TreeNotes
   /** By name. */
   readonly #earlier: Map<string, ReferencedFile>
-  #nextIndex: number
-  readonly #notes = new Batcher((entries: Entry[]) => this.#record(entries))
 
-  private constructor(
-    options: JournalOptions,
-    treeId: number,
-    earlier: Map<string, ReferencedFile>,
-    nextIndex: number,
-  ) {
+  private constructor(options: JournalOptions, treeId: number, notes: TreeNotes, earlier: Map<string, ReferencedFile>) {
     this.#options = options
     this.#treeId = treeId
+    this.#notes = notes
     this.#earlier = earlier
-    this.#nextIndex = nextIndex
   }
 
   /** Takes up what earlier runs have noted. @throws P2PError `io`, `disk-full` */
@@ -80,8 +50,8 @@ export class Journal {
     const earlier = new Map<string, ReferencedFile>()
     let treeId: number | undefined
     let nextIndex = 0
-    for await (const tree of references.treesOf(root)) {
-      if (tree.state !== 'building' || tree.path !== temporary) continue
+    for await (const tree of references.trees()) {
+      if (tree.state !== 'building' || tree.path !== temporary || tree.root !== root.toString()) continue
       if (tree.bootId === bootId) treeId = tree.id
       for await (const file of references.filesOf(tree.id)) {
         earlier.set(file.name, file)
@@ -89,7 +59,7 @@ export class Journal {
       }
     }
     treeId ??= await references.createTree({ path: temporary, root, bootId })
-    return new Journal(options, treeId, earlier, nextIndex)
+    return new Journal(options, treeId, new TreeNotes(references, treeId, nextIndex), earlier)
   }
 
   /** True if an earlier run has left something to go on from. */
@@ -124,37 +94,34 @@ export class Journal {
     }
     const { size, mtimeNs } = earlier
     const whole = size === undefined || mtimeNs === undefined ? undefined : { size, mtimeNs: BigInt(mtimeNs) }
-    await this.#add(file, whole, { ...reference, fileId: file.id, key: blockKey(cid) })
+    await this.#notes.add(file, { whole, reference: { ...reference, fileId: file.id, key: blockKey(cid) } })
     return reference.length
   }
 
-  /** Returns once the leaf can be found again. One that cannot be made again from its content is passed over. */
+  /** As {@link TreeNotes.addLeaf}. */
   async noteLeaf(file: JournalFile, leaf: PlacedLeaf): Promise<void> {
-    await this.#add(file, undefined, referenceTo(file, leaf))
+    await this.#notes.addLeaf(file, leaf)
   }
 
-  /** The file will not be written to any more. @param leaf - the block that all its content is in, if there is one */
+  /** As {@link TreeNotes.addWhole}. */
   async noteWhole(file: JournalFile, whole: WholeFile, leaf?: PlacedLeaf): Promise<void> {
-    await this.#add(file, whole, leaf && referenceTo(file, leaf))
+    await this.#notes.addWhole(file, whole, leaf)
   }
 
-  /** The result is whole and in its place; what the same place was known for before is forgotten. */
+  /** The result is whole and in its place. */
   async finish(): Promise<void> {
-    const { references, root, target, temporary } = this.#options
-    await references.finishTree(this.#treeId, target)
-    for await (const { id, path } of references.treesOf(root)) {
-      if (id !== this.#treeId && (path === target || path === temporary)) await references.forgetTree(id)
-    }
+    const { root, target, temporary } = this.#options
+    await this.#notes.finish(target, root, { alsoForget: temporary })
   }
 
   /** Waits for what is being noted. A result that nothing was noted of leaves no trace. */
   async close(): Promise<void> {
-    await this.#notes.idle()
-    if (this.#nextIndex === 0 && !this.resumes) await this.#options.references.forgetTree(this.#treeId)
+    if (this.#notes.isEmpty && !this.resumes) await this.#notes.forget()
+    else await this.#notes.idle()
   }
 
   #newFile(name: string, earlier: ReferencedFile | undefined): JournalFile {
-    return { id: fileIdOf(this.#treeId, this.#nextIndex++), name, isRecorded: false, earlier }
+    return { ...this.#notes.newFile(name), earlier }
   }
 
   /** Whether the file is still as the earlier run left it. */
@@ -164,25 +131,4 @@ export class Journal {
     if (mtimeNs !== undefined && (String(stats.mtimeNs) !== mtimeNs || Number(stats.size) !== size)) return false
     return bytes === undefined || Number(stats.size) === bytes
   }
-
-  async #add(file: JournalFile, whole: WholeFile | undefined, reference: NewReference | undefined): Promise<void> {
-    const isNews = whole !== undefined || !file.isRecorded
-    if (!isNews && reference === undefined) return
-    file.isRecorded = true
-    const { id, name } = file
-    const state = whole && { size: whole.size, mtimeNs: String(whole.mtimeNs) }
-    await this.#notes.add({ file: isNews ? { id, name, ...state } : undefined, reference })
-  }
-
-  async #record(entries: Entry[]): Promise<undefined[]> {
-    const files = entries.flatMap(({ file }) => file ?? [])
-    const references = entries.flatMap(({ reference }) => reference ?? [])
-    await this.#options.references.record(files, references)
-    return new Array(entries.length).fill(undefined)
-  }
-}
-
-function referenceTo({ id }: JournalFile, { cid, offset, content }: PlacedLeaf): NewReference | undefined {
-  const form = leafFormOf(cid, content)
-  return form && { key: blockKey(cid), fileId: id, offset, length: content.byteLength, form }
 }

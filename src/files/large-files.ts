@@ -7,7 +7,7 @@ import { constants } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
 import { localIoError } from '../common/errors.ts'
 import { MiB } from '../common/units.ts'
-import type { WholeFile } from './journal.ts'
+import type { WholeFile } from './tree-notes.ts'
 
 /** Content that may be lost by a power cut while a download runs. */
 const SYNC_EVERY_BYTES = 64 * MiB

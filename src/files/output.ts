@@ -14,10 +14,11 @@ import type { References } from '../blockstore/references.ts'
 import { mapBounded } from '../common/concurrency.ts'
 import { errnoOf, localIoError, P2PError } from '../common/errors.ts'
 import { formatBytes } from '../common/units.ts'
-import { Journal, type JournalFile, type PlacedLeaf } from './journal.ts'
+import { Journal, type JournalFile } from './journal.ts'
 import { type LargeFile, LargeFiles } from './large-files.ts'
 import { MAX_SMALL_FILE_BYTES, SmallFiles } from './small-files.ts'
 import { allocatedBytes, refuseExisting, refuseFolder, replaceTarget, temporaryPath } from './target.ts'
+import type { PlacedLeaf } from './tree-notes.ts'
 
 const FOLDERS_AT_ONCE = 16
 
@@ -30,6 +31,8 @@ export interface OutputOptions {
   references: References
   /** Names this boot of the machine: what was noted in another one is read and hashed before it is believed. */
   bootId: string
+  /** Have every leaf written, also those that an earlier run has left. Default false. */
+  rewrite?: boolean
 }
 
 /** A file as the exporter knows it. */
@@ -54,11 +57,12 @@ interface OpenFile {
  *
  * @throws P2PError `target-exists`, `io`
  */
-export async function openOutput({ target, root, force, references, bootId }: OutputOptions): Promise<Output> {
+export async function openOutput(options: OutputOptions): Promise<Output> {
+  const { target, root, force, references, bootId, rewrite = false } = options
   if (!force) await refuseExisting(target)
   const temporary = temporaryPath(target, root)
   const journal = await Journal.open({ references, root, temporary, target, bootId })
-  return new Output({ target, temporary, force, journal })
+  return new Output({ target, temporary, force, journal, rewrite })
 }
 
 interface OutputParts {
@@ -66,6 +70,7 @@ interface OutputParts {
   temporary: string
   force: boolean
   journal: Journal
+  rewrite: boolean
 }
 
 export class Output {
@@ -73,6 +78,7 @@ export class Output {
   readonly #temporary: string
   readonly #force: boolean
   readonly #journal: Journal
+  readonly #rewrite: boolean
   readonly #smallFiles = new SmallFiles()
   readonly #largeFiles = new LargeFiles()
   readonly #open = new Map<number, Promise<OpenFile>>()
@@ -80,11 +86,12 @@ export class Output {
   readonly #links: { path: string; target: string }[] = []
   readonly skipped: { name: string; reason: string }[] = []
 
-  constructor({ target, temporary, force, journal }: OutputParts) {
+  constructor({ target, temporary, force, journal, rewrite }: OutputParts) {
     this.#target = target
     this.#temporary = temporary
     this.#force = force
     this.#journal = journal
+    this.#rewrite = rewrite
   }
 
   /** True if an earlier run has left something to go on from. */
@@ -138,7 +145,7 @@ export class Output {
 
   /** The size of a leaf that an earlier run has left in this place; believed without reading in the same boot. */
   async placedBytes(cid: CID, { file, offset }: Place): Promise<number | undefined> {
-    if (!this.resumes) return undefined
+    if (!this.resumes || this.#rewrite) return undefined
     const open = await this.#open.get(file.id)
     const inJournal = open?.inJournal ?? (await this.#journal.fileFor(file.path, file.bytes))
     return await this.#journal.placedBytes(inJournal, cid, offset)

@@ -175,7 +175,8 @@ async function reading<T>(path: string, action: () => Promise<T>): Promise<T> {
   }
 }
 
-function changedError(path: string): P2PError {
+/** The error for a file that was written to while it was read. */
+export function changedError(path: string): P2PError {
   return new P2PError('io', `Cannot add ${path}: it changed while it was read`, {
     hint: 'Add it again once nothing writes to it.',
   })

@@ -18,6 +18,8 @@ export interface AddOptions extends OperationOptions {
   hidden?: boolean | undefined
   /** Keep the roots from garbage collection. Default true. */
   pin?: boolean | undefined
+  /** Copy file content into the store. If false, files are served from where they stand; streams are copied always. Default true. */
+  copy?: boolean | undefined
   /** Called for each root once it is durable, in the order of the sources. */
   onRoot?: ((root: AddedRoot) => void) | undefined
 }
@@ -58,6 +60,8 @@ export interface GetOptions extends OperationOptions {
   /** Replace what stands at the target. */
   force?: boolean | undefined
   pin?: boolean | undefined
+  /** Keep a copy of the content in the store, besides the file. Default false. */
+  copy?: boolean | undefined
   /** Use the local store alone. */
   offline?: boolean | undefined
 }

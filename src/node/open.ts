@@ -95,7 +95,9 @@ class LocalNode implements Node {
   constructor(options: NodeOptions, repo: Repo, files: FsBlockStore) {
     this.#options = options
     this.#repo = repo
-    this.#references = new References(repo.database)
+    this.#references = new References(repo.database, {
+      onLost: (path) => this.#warn(`${path} was changed, moved or removed: it is not served any more`),
+    })
     this.#store = new LocalBlockStore(files, this.#references)
     this.#pins = new Pins(repo.database.space('pin'), systemClock)
   }
@@ -110,7 +112,7 @@ class LocalNode implements Node {
 
   async add(sources: AddSource[], options?: AddOptions): Promise<AddResult> {
     const { addSources } = await import('./operations/add.ts')
-    const parts = { store: this.#store, pins: this.#pins, clock: systemClock }
+    const parts = { store: this.#store, references: this.#references, pins: this.#pins, clock: systemClock }
     const result = await addSources(parts, sources, options)
     for (const { cid } of result.roots) this.#announce(cid)
     return { ...result, reachable: this.#provider !== undefined }

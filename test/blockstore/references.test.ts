@@ -37,7 +37,6 @@ import { makeTempDir } from '../support/temp.ts'
 const BLOCK_BYTES = 5000
 const noProc = existsSync('/proc/self/fd') ? false : 'needs /proc'
 const root = randomBlock('root', 10).cid
-const otherRoot = randomBlock('other root', 10).cid
 
 interface Fixture {
   folder: string
@@ -79,7 +78,7 @@ async function writeBlocks(references: References, path: string, blocks: Block[]
 async function finish(references: References, id: number, path: string): Promise<void> {
   const { size, mtimeNs } = await stat(path, { bigint: true })
   await references.record([{ id, name: '', size: Number(size), mtimeNs: String(mtimeNs) }], [])
-  await references.finishTree(treeIdOf(id), path)
+  await references.finishTree(treeIdOf(id), { path, root })
 }
 
 async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
@@ -234,7 +233,7 @@ test('what refers to a forgotten tree is absent, is cleared away, and its id is 
   for (const user of [references, again]) {
     assert.equal(await user.lookup(blockKey(blocks[0]!.cid)), undefined)
     for await (const _ of user.keys()) assert.fail('nothing is left')
-    for await (const _ of user.treesOf(root)) assert.fail('nothing is left')
+    for await (const _ of user.trees()) assert.fail('nothing is left')
     for await (const _ of user.filesOf(treeIdOf(id))) assert.fail('nothing is left')
   }
   const count = async () => {
@@ -257,30 +256,31 @@ test('what refers to a forgotten tree is absent, is cleared away, and its id is 
   again.close()
 })
 
-test('finds the trees of a root, their files, and what is known of them', async (t) => {
+test('finds the trees, their files, and what is known of them', async (t) => {
   const { folder, references } = await makeFixture(t)
   const path = (name: string) => join(folder, name)
   const text = root.toString()
   const building = await references.createTree({ path: path('a'), root, bootId: 'boot 1' })
   const finished = await references.createTree({ path: path('b.part'), root, bootId: 'boot 1' })
-  await references.createTree({ path: path('c'), root: otherRoot })
+  const unknown = await references.createTree({ path: path('c') })
   const files = [
     { id: fileIdOf(finished, 0), name: 'x' },
     { id: fileIdOf(finished, 300), name: 'sub/y', size: 7, mtimeNs: '1700000000123456789' },
   ]
   await references.record([...files, { id: fileIdOf(building, 0), name: 'z' }], [])
-  await references.finishTree(finished, path('b'))
-  assert.deepEqual(await collect(references.treesOf(root)), [
+  await references.finishTree(finished, { path: path('b'), root })
+  assert.deepEqual(await collect(references.trees()), [
     { id: building, path: path('a'), state: 'building', root: text, bootId: 'boot 1' },
     { id: finished, path: path('b'), state: 'finished', root: text },
+    { id: unknown, path: path('c'), state: 'building' },
   ])
   assert.deepEqual(await collect(references.filesOf(finished)), files)
   await references.forgetTree(finished)
   // Nothing to finish any more.
-  await references.finishTree(finished, path('b'))
+  await references.finishTree(finished, { path: path('b'), root })
   assert.deepEqual(
-    (await collect(references.treesOf(root))).map(({ id }) => id),
-    [building],
+    (await collect(references.trees())).map(({ id }) => id),
+    [building, unknown],
   )
 })
 

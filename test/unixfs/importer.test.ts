@@ -3,12 +3,18 @@ import { test } from 'node:test'
 import { P2PError } from '../../src/common/errors.ts'
 import { MiB } from '../../src/common/units.ts'
 import { importFile } from '../../src/unixfs/importer.ts'
+import type { BlockSink, NodeRef } from '../../src/unixfs/save-node.ts'
 import { randomBytes, randomChunks } from '../support/bytes.ts'
 import { exportWithLibrary } from '../support/library-exporter.ts'
 import { MemoryBlockStore } from '../support/memory-blockstore.ts'
 import { vectors } from '../support/vectors.ts'
 
 const nowhere = { put: async () => {} }
+
+/** Leaves and inner nodes into the same store. */
+async function importInto(store: BlockSink, content: AsyncIterable<Uint8Array>): Promise<NodeRef> {
+  return await importFile(content, store, (cid, bytes) => store.put(cid, bytes))
+}
 
 async function* stream(pieces: Iterable<Uint8Array>): AsyncGenerator<Uint8Array> {
   yield* pieces
@@ -18,7 +24,7 @@ for (const file of vectors.files) {
   const name = 'text' in file ? JSON.stringify(file.text) : `${file.bytes} bytes of ${file.seed}`
   test(`${name} gets the CID of Kubo`, async () => {
     const content = 'text' in file ? [Buffer.from(file.text)] : randomChunks(file.seed, file.bytes)
-    const { cid } = await importFile(stream(content), nowhere)
+    const { cid } = await importInto(nowhere, stream(content))
     assert.equal(cid.toString(), file.cid)
   })
 }
@@ -26,19 +32,35 @@ for (const file of vectors.files) {
 test('how a stream is cut into pieces makes no difference, and it reads back whole', async () => {
   const content = randomBytes('importer', 3 * MiB + 17)
   const store = new MemoryBlockStore()
-  const whole = await importFile(stream([content]), store)
+  const whole = await importInto(store, stream([content]))
   for (const pieceBytes of [65_536, MiB, MiB + 1]) {
     const pieces = []
     for (let at = 0; at < content.length; at += pieceBytes) pieces.push(content.subarray(at, at + pieceBytes))
-    assert.deepEqual(await importFile(stream(pieces), store), whole)
+    assert.deepEqual(await importInto(store, stream(pieces)), whole)
   }
   assert.deepEqual(await exportWithLibrary(whole.cid, store), new Map([['', content]]))
   const stored = [...store.blocks.values()].reduce((sum, block) => sum + block.length, 0)
   assert.equal(whole.tsize, stored)
 })
 
+test('every leaf comes with the place of its content in the file, and inner nodes without', async () => {
+  const content = randomBytes('places', 5 * MiB + 17)
+  const inner = new MemoryBlockStore()
+  const leaves = new Map<number, Uint8Array>()
+  await importFile(stream([content]), inner, async (_cid, bytes, offset) => {
+    leaves.set(offset, bytes)
+  })
+  const offsets = [...leaves.keys()].sort((a, b) => a - b)
+  assert.deepEqual(
+    offsets,
+    [0, 1, 2, 3, 4, 5].map((index) => index * MiB),
+  )
+  assert.deepEqual(Buffer.concat(offsets.map((offset) => leaves.get(offset)!)), Buffer.from(content))
+  assert.equal(inner.blocks.size, 1)
+})
+
 test('no content at all is an empty file', async () => {
-  const { cid, tsize } = await importFile(stream([]), nowhere)
+  const { cid, tsize } = await importInto(nowhere, stream([]))
   assert.equal(cid.toString(), vectors.files[0]?.cid)
   assert.equal(tsize, 0)
 })
@@ -58,7 +80,7 @@ test('a store that fails ends the import with its error, and the content is clos
       throw failure
     },
   }
-  await assert.rejects(importFile(content(), full), failure)
+  await assert.rejects(importInto(full, content()), failure)
   assert.ok(closed)
 })
 
@@ -68,5 +90,5 @@ test('content that fails ends the import with its error', async () => {
     yield Buffer.alloc(MiB)
     throw failure
   }
-  await assert.rejects(importFile(content(), nowhere), failure)
+  await assert.rejects(importInto(nowhere, content()), failure)
 })

@@ -10,6 +10,7 @@ import type { Outcome } from '../outcome.ts'
 export interface AddFlags {
   hidden?: boolean
   pin: boolean
+  nocopy?: boolean
   timeout?: number
 }
 
@@ -20,6 +21,11 @@ export async function add(context: Context, paths: string[], flags: AddFlags): P
   const { output, signal } = context
   if (paths.filter((path) => path === STDIN).length > 1) {
     throw new P2PError('usage', 'stdin can be read once only', { hint: 'Give "-" a single time.' })
+  }
+  if (paths.includes(STDIN) && flags.nocopy === true) {
+    throw new P2PError('usage', '--nocopy cannot be combined with stdin', {
+      hint: 'What comes from stdin stands nowhere else: leave out --nocopy, or save it to a file first.',
+    })
   }
   if (paths.includes(STDIN) && context.stdin.isTTY === true) output.say('Reading from the terminal; Ctrl-D ends it.')
   const givenPaths = new Map(paths.map((path) => [absolute(context, path), path]))
@@ -34,6 +40,7 @@ export async function add(context: Context, paths: string[], flags: AddFlags): P
       {
         hidden: flags.hidden,
         pin: flags.pin,
+        copy: flags.nocopy !== true,
         signal,
         onProgress: output.onProgress,
         onRoot: (root: AddedRoot) => {
@@ -48,7 +55,7 @@ export async function add(context: Context, paths: string[], flags: AddFlags): P
   const failures = result.failures.map(asGiven)
   return {
     result: { roots, failures, skippedHidden: result.skippedHidden, reachable: result.reachable },
-    summary: summaryOf(result),
+    summary: summaryOf(result, flags),
     problems: failures.map(({ path, message }) => `${path} is not added: ${message}`),
     failure:
       failures.length === 0
@@ -68,7 +75,7 @@ function sourceOf(context: Context, path: string): AddSource {
   return { path: absolute(context, path) }
 }
 
-function summaryOf({ roots, skippedHidden, reachable }: AddResult): string[] {
+function summaryOf({ roots, skippedHidden, reachable }: AddResult, { nocopy = false }: AddFlags): string[] {
   const lines = []
   if (skippedHidden > 0) {
     lines.push(`Left out ${skippedHidden} hidden ${skippedHidden === 1 ? 'entry' : 'entries'}; --hidden takes them in.`)
@@ -76,6 +83,8 @@ function summaryOf({ roots, skippedHidden, reachable }: AddResult): string[] {
   if (roots.length > 0) {
     const bytes = roots.reduce((sum, root) => sum + root.bytes, 0)
     lines.push(`Added ${formatBytes(bytes)}.`)
+    if (nocopy)
+      lines.push('The content was not copied: it can be fetched as long as nobody changes or moves the files.')
     if (!reachable) lines.push('Nobody can fetch it from here yet: run "p2p serve" to let others.')
   }
   return lines

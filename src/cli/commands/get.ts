@@ -14,6 +14,7 @@ export interface GetFlags {
   timeout?: number
   force?: boolean
   pin?: boolean
+  copy?: boolean
 }
 
 /** Beyond these the summary gives a number only. */
@@ -49,6 +50,7 @@ export async function get(context: Context, ref: string, flags: GetFlags): Promi
       timeoutMs: flags.timeout,
       force: flags.force,
       pin: flags.pin,
+      copy: flags.copy,
       offline: context.flags.offline,
       signal,
       onProgress: output.onProgress,

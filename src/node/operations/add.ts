@@ -6,10 +6,12 @@
 import { basename } from 'node:path'
 import type { CID } from 'multiformats/cid'
 import type { BlockStore } from '../../blockstore/blockstore.ts'
+import type { References } from '../../blockstore/references.ts'
 import { type AbortOptions, raceAbort } from '../../common/abort.ts'
 import type { Clock } from '../../common/clock.ts'
 import { hasCode, localIoError, type P2PError } from '../../common/errors.ts'
 import type { OnProgress } from '../../common/progress.ts'
+import { type LeafTaker, ReferencedImport } from '../../files/referenced-import.ts'
 import { scanTree, type TreeSummary } from '../../files/tree.ts'
 import type { BlockSink, NodeRef } from '../../unixfs/save-node.ts'
 import type { AddedRoot, AddOptions, AddResult, AddSource } from '../api.ts'
@@ -19,6 +21,7 @@ const PROGRESS_INTERVAL_MS = 100
 
 export interface AddDependencies {
   store: BlockStore
+  references: References
   pins: { add(pin: { cid: CID; name?: string; bytes: number; kind: 'recursive' }): Promise<void> }
   clock: Clock
 }
@@ -31,21 +34,39 @@ export interface AddDependencies {
  * signal's reason when aborted
  */
 export async function addSources(
-  { store, pins, clock }: AddDependencies,
+  { store, references, pins, clock }: AddDependencies,
   sources: AddSource[],
   options: AddOptions = {},
 ): Promise<AddResult> {
-  const { signal, hidden = false, pin = true, onRoot, onProgress } = options
+  const { signal, hidden = false, pin = true, copy = true, onRoot, onProgress } = options
   const summaries = await scanSources(sources, { hidden, signal })
   const counts: ImportCounts = { bytes: 0, files: 0, skippedHidden: 0 }
   const report = progressReporter(counts, totalBytes(summaries), clock, onProgress)
   const watched = watchStore(store)
   const result: AddResult = { roots: [], failures: [], skippedHidden: 0, reachable: false }
 
+  const importing = { signal, hidden, counts, onCounts: report.changed }
+  const copied: LeafTaker = {
+    putLeaf: (cid, bytes) => watched.sink.put(cid, bytes, { signal }),
+    close: async () => {},
+  }
   const importSource = async (source: AddSource): Promise<NodeRef> => {
-    const importing = { signal, hidden, counts, onCounts: report.changed }
-    if ('path' in source) return await importTree(source.path, watched.sink, importing)
-    return await importContent(readStream(source, { signal }), watched.sink, importing)
+    if ('content' in source) {
+      const root = await importContent(readStream(source, { signal }), watched.sink, copied, importing)
+      await store.sync({ signal })
+      return root
+    }
+    const inPlace = copy ? undefined : await ReferencedImport.open(references, source.path)
+    try {
+      const leaves = inPlace ?? { openFile: async () => copied }
+      const root = await importTree(source.path, watched.sink, { ...importing, leaves })
+      await store.sync({ signal })
+      await inPlace?.finish(root.cid)
+      return root
+    } catch (error) {
+      await inPlace?.forget()
+      throw error
+    }
   }
 
   for (const [index, source] of sources.entries()) {
@@ -65,7 +86,6 @@ export async function addSources(
       continue
     }
     const added: AddedRoot = { path, cid: root.cid.toString(), bytes: counts.bytes - bytesBefore }
-    await store.sync({ signal })
     if (pin) await pins.add({ cid: root.cid, name: basename(path), bytes: added.bytes, kind: 'recursive' })
     result.roots.push(added)
     onRoot?.(added)

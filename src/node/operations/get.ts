@@ -11,6 +11,7 @@ import type { Clock } from '../../common/clock.ts'
 import { P2PError } from '../../common/errors.ts'
 import type { GetPhase, OnProgress } from '../../common/progress.ts'
 import { formatDuration, KiB, MINUTE_MS, SECOND_MS } from '../../common/units.ts'
+import type { BlockReader } from '../../dag/block.ts'
 import { parseRef, type Ref, sourcesOf } from '../../dag/ref.ts'
 import { BlockService } from '../../exchange/blockservice.ts'
 import type { Exchange, Session, SessionStats } from '../../exchange/exchange.ts'
@@ -98,11 +99,9 @@ class Get {
     const output = await this.#openOutput(target, root)
     try {
       await this.#export(root, blocks, output)
-      if (!(output instanceof StreamOutput)) {
-        this.#phase = 'finishing'
-        await output.finish()
-        await this.#keep(root, target!)
-      }
+      this.#phase = 'finishing'
+      if (!(output instanceof StreamOutput)) await output.finish()
+      if (target !== undefined || this.#options.copy === true) await this.#keep(root, target)
     } finally {
       if (!(output instanceof StreamOutput)) await output.close()
     }
@@ -112,9 +111,10 @@ class Get {
 
   async #export(root: CID, blocks: BlockService, output: Output | StreamOutput): Promise<void> {
     this.#phase = 'metadata'
+    const reader = this.#options.copy === true ? this.#copying(blocks) : blocks
     await exportTree(root, output, {
-      nodes: blocks,
-      leaves: blocks,
+      nodes: reader,
+      leaves: reader,
       release: (leaf) => blocks.release(leaf),
       onNode: (cid, block) => this.#parts.store.put(cid, block),
       onFailure: () => {
@@ -131,11 +131,23 @@ class Get {
     this.#abort.signal.throwIfAborted()
   }
 
-  /** What is here now is served and announced from the user's file, until it is removed or changed. */
-  async #keep(root: CID, target: string): Promise<void> {
+  /** Leaves go into the store as well. */
+  #copying(blocks: BlockReader): BlockReader {
+    return {
+      fetch: async (cid, options) => {
+        const block = await blocks.fetch(cid, options)
+        await this.#parts.store.put(cid, block)
+        return block
+      },
+    }
+  }
+
+  /** What is here now is served and announced from the user's file, until it is removed or changed, or from the copy. */
+  async #keep(root: CID, target: string | undefined): Promise<void> {
     await this.#parts.store.sync()
     const kind = this.#options.pin === true ? 'recursive' : 'kept'
-    await this.#parts.pins.add({ cid: root, name: basename(target), bytes: this.#exported.bytes, kind })
+    const name = target === undefined ? undefined : basename(target)
+    await this.#parts.pins.add({ cid: root, ...(name && { name }), bytes: this.#exported.bytes, kind })
   }
 
   /** The final path, or undefined for a stream. */
@@ -148,13 +160,13 @@ class Get {
   }
 
   async #openOutput(target: string | undefined, root: CID): Promise<Output | StreamOutput> {
-    const { target: wanted, force = false, onProgress } = this.#options
+    const { target: wanted, force = false, copy = false, onProgress } = this.#options
     if (wanted.kind === 'stream') {
       this.#stream = new StreamOutput(wanted.write)
       return this.#stream
     }
     const { references, bootId } = this.#parts
-    const output = await openOutput({ target: target!, root, force, references, bootId })
+    const output = await openOutput({ target: target!, root, force, references, bootId, rewrite: copy })
     if (output.resumes) onProgress?.({ type: 'note', message: `Resuming ${basename(target!)}.` })
     return output
   }

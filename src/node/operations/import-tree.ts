@@ -8,6 +8,7 @@ import type { AbortOptions } from '../../common/abort.ts'
 import { mapBounded } from '../../common/concurrency.ts'
 import { P2PError } from '../../common/errors.ts'
 import { MiB } from '../../common/units.ts'
+import type { LeafTaker } from '../../files/referenced-import.ts'
 import {
   inspectPath,
   type LocalEntry,
@@ -35,7 +36,14 @@ export interface ImportCounts {
   skippedHidden: number
 }
 
+/** Where the content of files goes; inner nodes go into the store always. */
+interface LeafKeeper {
+  /** @param path - of the file that is about to be read */
+  openFile(path: string): Promise<LeafTaker>
+}
+
 export interface ImportTreeOptions extends TreeOptions {
+  leaves: LeafKeeper
   counts: ImportCounts
   /** Called after each change of `counts`. */
   onCounts: () => void
@@ -58,7 +66,12 @@ async function importEntry(
   options: ImportTreeOptions,
 ): Promise<NodeRef> {
   options.signal?.throwIfAborted()
-  if (entry.kind === 'file') return await importContent(readFileContent(path, options), store, options)
+  if (entry.kind === 'file') {
+    const leaves = await options.leaves.openFile(path)
+    const file = await importContent(readFileContent(path, options), store, leaves, options)
+    await leaves.close()
+    return file
+  }
   if (entry.kind === 'folder') return await importFolder(path, depth, store, options)
   if (entry.kind === 'symlink') return await buildSymlink(await readSymlink(path), store, options)
   throw refusedError(path, entry.reason)
@@ -68,6 +81,7 @@ async function importEntry(
 export async function importContent(
   content: AsyncIterable<Uint8Array>,
   store: BlockSink,
+  leaves: Pick<LeafTaker, 'putLeaf'>,
   options: AbortOptions & Pick<ImportTreeOptions, 'counts' | 'onCounts'>,
 ): Promise<NodeRef> {
   const { counts, onCounts } = options
@@ -78,7 +92,7 @@ export async function importContent(
       onCounts()
     }
   }
-  const file = await importFile(counted(), store, options)
+  const file = await importFile(counted(), store, (cid, bytes, offset) => leaves.putLeaf(cid, bytes, offset), options)
   counts.files++
   onCounts()
   return file

@@ -4,6 +4,7 @@ import { chmod, mkdir, symlink, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import type { CID } from 'multiformats/cid'
+import type { References } from '../../../src/blockstore/references.ts'
 import { systemClock } from '../../../src/common/clock.ts'
 import { P2PError } from '../../../src/common/errors.ts'
 import type { AddProgress, ProgressEvent } from '../../../src/common/progress.ts'
@@ -17,6 +18,9 @@ import { MemoryBlockStore } from '../../support/memory-blockstore.ts'
 import { makePipe } from '../../support/special-files.ts'
 import { makeTempDir } from '../../support/temp.ts'
 import { vectors } from '../../support/vectors.ts'
+
+/** Only imports that copy nothing make references. */
+const noReferences = undefined as unknown as References
 
 /** A store and pins that write down in which order they are used. */
 function makeNode(store = new MemoryBlockStore()) {
@@ -32,7 +36,7 @@ function makeNode(store = new MemoryBlockStore()) {
     },
   }
   const add = (sources: AddSource[], options: AddOptions = {}) =>
-    addSources({ store: recorded, pins, clock: systemClock }, sources, {
+    addSources({ store: recorded, references: noReferences, pins, clock: systemClock }, sources, {
       onRoot: ({ cid }) => calls.push(`root ${cid}`),
       ...options,
     })
@@ -263,7 +267,8 @@ test('progress counts up to the total, at most every 100 ms of the clock', async
     const onProgress = (event: ProgressEvent) => {
       if (event.type === 'add-progress') events.push(event)
     }
-    await addSources({ store: new MemoryBlockStore(), pins: { add: async () => {} }, clock }, [source], { onProgress })
+    const parts = { store: new MemoryBlockStore(), references: noReferences, pins: { add: async () => {} }, clock }
+    await addSources(parts, [source], { onProgress })
     return events
   }
   const stopped = await addAt(0, { path: root })

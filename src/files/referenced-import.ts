@@ -1,0 +1,67 @@
+/**
+ * An import that leaves files where they stand: leaves are not copied into the store but noted as references into the
+ * user's files. What is noted holds as long as nobody changes them. Used by `node/operations/add.ts`.
+ */
+
+import type { BigIntStats } from 'node:fs'
+import { stat } from 'node:fs/promises'
+import { relative } from 'node:path'
+import type { CID } from 'multiformats/cid'
+import type { References } from '../blockstore/references.ts'
+import { localIoError } from '../common/errors.ts'
+import { changedError } from './tree.ts'
+import { TreeNotes } from './tree-notes.ts'
+
+/** Takes the leaves of one file while it is read. */
+export interface LeafTaker {
+  putLeaf(cid: CID, content: Uint8Array, offset: number): Promise<void>
+  /** The file has been read to its end. @throws P2PError `io` if it changed meanwhile */
+  close(): Promise<void>
+}
+
+export class ReferencedImport {
+  readonly #path: string
+  readonly #notes: TreeNotes
+
+  private constructor(path: string, notes: TreeNotes) {
+    this.#path = path
+    this.#notes = notes
+  }
+
+  /** @param path - absolute path of the file or folder that is imported */
+  static async open(references: References, path: string): Promise<ReferencedImport> {
+    return new ReferencedImport(path, new TreeNotes(references, await references.createTree({ path })))
+  }
+
+  /** @param path - the file itself, or one below the folder */
+  async openFile(path: string): Promise<LeafTaker> {
+    const file = this.#notes.newFile(relative(this.#path, path))
+    const before = await statOf(path)
+    return {
+      putLeaf: (cid, content, offset) => this.#notes.addLeaf(file, { cid, content, offset }),
+      close: async () => {
+        const after = await statOf(path)
+        if (after.mtimeNs !== before.mtimeNs || after.size !== before.size) throw changedError(path)
+        await this.#notes.addWhole(file, { size: Number(after.size), mtimeNs: after.mtimeNs })
+      },
+    }
+  }
+
+  /** From now on the blocks are served from the files. @throws P2PError `io`, `disk-full` */
+  async finish(root: CID): Promise<void> {
+    await this.#notes.finish(this.#path, root)
+  }
+
+  /** The import has failed. */
+  async forget(): Promise<void> {
+    await this.#notes.forget()
+  }
+}
+
+async function statOf(path: string): Promise<BigIntStats> {
+  try {
+    return await stat(path, { bigint: true })
+  } catch (error) {
+    throw localIoError(error, 'read', path)
+  }
+}

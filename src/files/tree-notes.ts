@@ -1,0 +1,116 @@
+/**
+ * Notes of one file or folder of the user for the reference index, many at a time: which files are in it, and which
+ * blocks lie where in them. Made by `journal.ts` for what a download builds, by `referenced-import.ts` for what is added
+ * where it stands.
+ */
+
+import type { CID } from 'multiformats/cid'
+import { fileIdOf } from '../blockstore/reference-codec.ts'
+import type { NewReference, ReferencedFile, References } from '../blockstore/references.ts'
+import { Batcher } from '../common/batcher.ts'
+import { blockKey } from '../dag/cid.ts'
+import { leafFormOf } from '../dag/leaf-form.ts'
+
+export interface NotedFile {
+  readonly id: number
+  /** As in `FileRecord`. */
+  readonly name: string
+  /** The database knows it, or will with what is noted next. */
+  isRecorded: boolean
+}
+
+/** How a file was when it was whole. */
+export interface WholeFile {
+  size: number
+  mtimeNs: bigint
+}
+
+/** A leaf that is in its place. */
+export interface PlacedLeaf {
+  cid: CID
+  offset: number
+  content: Uint8Array
+}
+
+interface Entry {
+  file: ReferencedFile | undefined
+  reference: NewReference | undefined
+}
+
+export class TreeNotes {
+  readonly #references: References
+  readonly #treeId: number
+  #nextIndex: number
+  readonly #entries = new Batcher((entries: Entry[]) => this.#record(entries))
+
+  /** @param nextIndex - of the next file: one more than any that the tree has */
+  constructor(references: References, treeId: number, nextIndex = 0) {
+    this.#references = references
+    this.#treeId = treeId
+    this.#nextIndex = nextIndex
+  }
+
+  /** True if the tree has no files. */
+  get isEmpty(): boolean {
+    return this.#nextIndex === 0
+  }
+
+  newFile(name: string): NotedFile {
+    return { id: fileIdOf(this.#treeId, this.#nextIndex++), name, isRecorded: false }
+  }
+
+  /** Returns once the leaf can be found again. One that cannot be made again from its content is passed over. */
+  async addLeaf(file: NotedFile, leaf: PlacedLeaf): Promise<void> {
+    await this.add(file, { reference: referenceTo(file, leaf) })
+  }
+
+  /** The file will not be written to any more. @param leaf - the block that all its content is in, if there is one */
+  async addWhole(file: NotedFile, whole: WholeFile, leaf?: PlacedLeaf): Promise<void> {
+    await this.add(file, { whole, reference: leaf && referenceTo(file, leaf) })
+  }
+
+  /** What {@link addLeaf} and {@link addWhole} do, with a reference that is made already. */
+  async add(
+    file: NotedFile,
+    { whole, reference }: { whole?: WholeFile | undefined; reference: NewReference | undefined },
+  ): Promise<void> {
+    const isNews = whole !== undefined || !file.isRecorded
+    if (!isNews && reference === undefined) return
+    file.isRecorded = true
+    const { id, name } = file
+    const state = whole && { size: whole.size, mtimeNs: String(whole.mtimeNs) }
+    await this.#entries.add({ file: isNews ? { id, name, ...state } : undefined, reference })
+  }
+
+  /** Waits for what is being noted. */
+  async idle(): Promise<void> {
+    await this.#entries.idle()
+  }
+
+  /** The tree is whole and stands at `path`; what the same places were known for before is forgotten. */
+  async finish(path: string, root: CID, { alsoForget }: { alsoForget?: string } = {}): Promise<void> {
+    await this.#references.finishTree(this.#treeId, { path, root })
+    for await (const tree of this.#references.trees()) {
+      const isSuperseded = tree.path === path || tree.path === alsoForget
+      if (isSuperseded && tree.id !== this.#treeId) await this.#references.forgetTree(tree.id)
+    }
+  }
+
+  /** Nothing of it is of any worth. */
+  async forget(): Promise<void> {
+    await this.idle()
+    await this.#references.forgetTree(this.#treeId)
+  }
+
+  async #record(entries: Entry[]): Promise<undefined[]> {
+    const files = entries.flatMap(({ file }) => file ?? [])
+    const references = entries.flatMap(({ reference }) => reference ?? [])
+    await this.#references.record(files, references)
+    return new Array(entries.length).fill(undefined)
+  }
+}
+
+function referenceTo({ id }: NotedFile, { cid, offset, content }: PlacedLeaf): NewReference | undefined {
+  const form = leafFormOf(cid, content)
+  return form && { key: blockKey(cid), fileId: id, offset, length: content.byteLength, form }
+}
