@@ -8,14 +8,16 @@ import { type BlockReader, bytesInCid, type FetchOptions } from '../dag/block.ts
 import { type BlockKey, blockKey } from '../dag/cid.ts'
 import type { Session } from './exchange.ts'
 
-/** Fetched blocks are kept for a moment: until they are stored or written, the store does not know them. */
-const RECENT_BYTES = 8 * MiB
+/** Fetched blocks are kept for a moment, twice so much at most: until they are stored or written, the store does not know them. */
+const RECENT_BYTES = 4 * MiB
 const MAX_RECENT_BLOCK_BYTES = 512 * KiB
 
 export class BlockService implements BlockReader {
   readonly #store: Pick<BlockStore, 'get'>
   readonly #session: () => Promise<Session> | undefined
-  readonly #recent = new Map<BlockKey, Uint8Array>()
+  /** Two generations: dropping the older one at once costs less than dropping blocks one by one. */
+  #recent = new Map<BlockKey, Uint8Array>()
+  #older = new Map<BlockKey, Uint8Array>()
   #recentBytes = 0
   #fetchedFrom: Session | undefined
 
@@ -27,7 +29,8 @@ export class BlockService implements BlockReader {
 
   async fetch(cid: CID, options?: FetchOptions): Promise<Uint8Array> {
     const key = blockKey(cid)
-    const known = bytesInCid(cid) ?? this.#recent.get(key) ?? (await this.#store.get(cid, options))
+    const known =
+      bytesInCid(cid) ?? this.#recent.get(key) ?? this.#older.get(key) ?? (await this.#store.get(cid, options))
     if (known !== undefined) return known
     const session = await this.#session()
     if (session === undefined) {
@@ -51,10 +54,9 @@ export class BlockService implements BlockReader {
     if (block.byteLength > MAX_RECENT_BLOCK_BYTES || this.#recent.has(key)) return
     this.#recent.set(key, block)
     this.#recentBytes += block.byteLength
-    for (const [oldest, bytes] of this.#recent) {
-      if (this.#recentBytes <= RECENT_BYTES) return
-      this.#recent.delete(oldest)
-      this.#recentBytes -= bytes.byteLength
-    }
+    if (this.#recentBytes < RECENT_BYTES) return
+    this.#older = this.#recent
+    this.#recent = new Map()
+    this.#recentBytes = 0
   }
 }
