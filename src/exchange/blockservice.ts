@@ -10,6 +10,7 @@ import type { Session } from './exchange.ts'
 
 /** Fetched blocks are kept for a moment, twice so much at most: until they are stored or written, the store does not know them. */
 const RECENT_BYTES = 4 * MiB
+const RECENT_BLOCKS = 4096
 const MAX_RECENT_BLOCK_BYTES = 512 * KiB
 
 export class BlockService implements BlockReader {
@@ -54,7 +55,7 @@ export class BlockService implements BlockReader {
     if (block.byteLength > MAX_RECENT_BLOCK_BYTES || this.#recent.has(key)) return
     this.#recent.set(key, block)
     this.#recentBytes += block.byteLength
-    if (this.#recentBytes < RECENT_BYTES) return
+    if (this.#recentBytes < RECENT_BYTES && this.#recent.size < RECENT_BLOCKS) return
     this.#older = this.#recent
     this.#recent = new Map()
     this.#recentBytes = 0
