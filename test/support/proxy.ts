@@ -11,8 +11,8 @@ import { type CleanUpScope, cleanUpAfter } from './clean-up.ts'
 /** What a delayed link may hold on its way, as the buffers of a real one. */
 const MAX_IN_FLIGHT_BYTES = 16 * MiB
 
-/** How far the pace may fall behind the clock and catch up: more than the lateness of timers, less than a burst. */
-const CATCH_UP_MS = 20
+/** How far the pace may fall behind the clock and catch up: the lateness of timers on a busy machine, less than a burst. */
+const CATCH_UP_MS = 50
 
 /** How long the largest piece takes that passes in one go: what a slow link lets through comes evenly. */
 const PIECE_MS = 10
