@@ -1,79 +1,122 @@
 /**
- * `npm run bench`: figures of the built binary beside those of other tools, each pair from the same minutes on the same
- * machine. `npm run bench -- [--mib 512] [--runs 5] [bar…]`, with the names of `bars.ts`; none means all. Nothing here is
- * a test: it prints what it measured.
+ * `npm run bench`: figures of the built binary, beside those of other tools in the same minutes on the same machine, and
+ * beside the targets that are set for them.
+ *
+ *   npm run bench -- [--runs 5] [--mib <size>] [--slow-others] [bar…]
+ *
+ * Bars are those of `bars/`; none named means all, which takes one to two hours. Each bar has the file size that its targets are
+ * about, which `--mib` overrides. What is printed is the median of the runs, and their spread. Every copy is compared with
+ * its original, which is not timed. Nothing here is a test: it prints what it measured, and ends with exit code 1 only if
+ * a bar could not be measured.
+ *
+ *   links          what the throttling proxies let through to plain sockets: the measuring device itself
+ *   version, add   commands without a network
+ *   get            one seeder, beside a bare libp2p stream, socat, Kubo and Helia
+ *   throttled      4 seeders behind links of 8 MiB/s, beside Kubo and Helia
+ *   overhead       bytes received / file size with 1, 2, 4 and 8 seeders
+ *   slow-seeder    one of 4 at 1/20 of the others' speed
+ *   killed-seeder  one of 4 killed half-way
+ *   crowd          8 receivers, one seeder behind a link of 8 MiB/s
+ *   latency        a link of 25 MiB/s with 100 ms there and back
+ *   small-files    10,000 files of 4 KiB, beside Helia and tar, with `--slow-others` Kubo too
+ *   memory         peak memory at the size and ten times the size
  */
 
-import { cpus, release, totalmem, type } from 'node:os'
+import { cpus, loadavg, release, totalmem, type } from 'node:os'
 import { parseArgs } from 'node:util'
-import { formatBytes, MiB } from '../../src/common/units.ts'
-import { type CleanUpScope, withCleanUp } from '../support/clean-up.ts'
+import { messageOf } from '../../src/common/errors.ts'
+import { formatBytes, formatDuration, MiB } from '../../src/common/units.ts'
+import { withCleanUp } from '../support/clean-up.ts'
 import { makeTempDir } from '../support/temp.ts'
-import { type Bar, bars, type Workload } from './bars.ts'
-import { type Contender, median, runInTurns, type Sample } from './measure.ts'
+import type { Bar } from './bar.ts'
+import { add, version } from './bars/commands.ts'
+import { crowd } from './bars/crowd.ts'
+import { get } from './bars/get.ts'
+import { killedSeeder } from './bars/killed-seeder.ts'
+import { latency } from './bars/latency.ts'
+import { links } from './bars/links.ts'
+import { memory } from './bars/memory.ts'
+import { overhead } from './bars/overhead.ts'
+import { slowSeeder } from './bars/slow-seeder.ts'
+import { smallFiles } from './bars/small-files.ts'
+import { throttled } from './bars/throttled.ts'
+import { type Figure, printTable, rowOf } from './figures.ts'
 
-const MEMORY_UNKNOWN = '-'
+const bars = [
+  links,
+  version,
+  add,
+  get,
+  throttled,
+  overhead,
+  slowSeeder,
+  killedSeeder,
+  crowd,
+  latency,
+  smallFiles,
+  memory,
+] satisfies Bar[]
 
-const HEADER = ['bar', 'ours', 'other', '', 'ratio', 'median of']
+const USAGE = `usage: npm run bench -- [--runs 5] [--mib <size>] [--slow-others] [${bars.map(({ name }) => name).join('|')}]…`
 
-async function main(scope: CleanUpScope): Promise<void> {
+interface Settings {
+  runs: number
+  /** Undefined: the size of each bar. */
+  mib: number | undefined
+  withSlowOthers: boolean
+}
+
+async function main(): Promise<void> {
   const { values, positionals } = parseArgs({
-    options: { mib: { type: 'string', default: '512' }, runs: { type: 'string', default: '5' } },
+    options: {
+      runs: { type: 'string', default: '5' },
+      mib: { type: 'string' },
+      'slow-others': { type: 'boolean', default: false },
+    },
     allowPositionals: true,
   })
-  const byteCount = Number(values.mib) * MiB
-  const runs = Number(values.runs)
+  const settings: Settings = {
+    runs: Number(values.runs),
+    mib: values.mib === undefined ? undefined : Number(values.mib),
+    withSlowOthers: values['slow-others'],
+  }
+  const isKnown = positionals.every((name) => bars.some((bar) => bar.name === name))
+  if (!isKnown || !(settings.runs >= 1) || (settings.mib !== undefined && !(settings.mib > 0))) throw new Error(USAGE)
   const chosen = bars.filter(({ name }) => positionals.length === 0 || positionals.includes(name))
-  const unknown = positionals.filter((name) => !bars.some((bar) => bar.name === name))
-  if (unknown.length > 0 || !(byteCount > 0) || !(runs >= 1)) {
-    throw new Error(`usage: npm run bench -- [--mib 512] [--runs 5] [${bars.map(({ name }) => name).join('|')}]…`)
+
+  console.log(describeMachine())
+  const targets: string[][] = []
+  for (const bar of chosen) {
+    try {
+      const figures = await runBar(bar, settings)
+      targets.push(
+        ...figures.filter(({ target }) => target !== undefined).map((figure) => [bar.name, ...rowOf(figure)]),
+      )
+    } catch (error) {
+      console.log(`  failed: ${messageOf(error)}`)
+      targets.push([bar.name, 'FAILED', '', '', '', ''])
+      process.exitCode = 1
+    }
   }
-  const folder = await makeTempDir(scope)
-  console.log(`${formatBytes(byteCount)}, ${folder}, ${describeMachine()}`)
-  console.log('The ratio is the median of the ratios within each round, not the ratio of the medians beside it.')
-  for (const bar of chosen) await runBar(scope, bar, { folder, byteCount }, bar.fixedRuns ?? runs)
+  console.log('\nTargets')
+  printTable(targets)
 }
 
-async function runBar(scope: CleanUpScope, bar: Bar, workload: Workload, runs: number): Promise<void> {
-  const { ours, others, skipped } = await bar.setUp(scope, workload)
-  const samples = await runInTurns([ours, ...others], runs)
-  const samplesOf = ({ name }: Contender): Sample[] => samples.get(name) ?? []
-  const rows = others.map((other) => compare(bar, samplesOf(ours), other.name, samplesOf(other), workload))
-  rows.push([`  peak memory: ${formatPeak(samplesOf(ours))}`, '', '', '', '', ''])
-  for (const reason of skipped) rows.push([`  skipped: ${reason}`, '', '', '', '', ''])
-  console.log(`\n${bar.title}`)
-  printTable([HEADER, ...rows])
-}
-
-/** A ratio above 1 is in our favour for a rate, and our cost for a time. */
-function compare(bar: Bar, ours: Sample[], name: string, other: Sample[], { byteCount }: Workload): string[] {
-  const figure = ({ seconds }: Sample): number => (bar.figure === 'rate' ? byteCount / seconds : seconds)
-  const format = (samples: Sample[]): string => {
-    const value = median(samples.map(figure))
-    return bar.figure === 'rate' ? `${(value / MiB).toFixed(0)} MiB/s` : `${(value * 1000).toFixed(0)} ms`
-  }
-  const ratios = ours.map((sample, i) => figure(sample) / figure(other[i] ?? sample))
-  return [bar.name, format(ours), format(other), name, `${median(ratios).toFixed(2)} x`, String(ours.length)]
-}
-
-function formatPeak(samples: Sample[]): string {
-  const peaks = samples.flatMap(({ peakBytes }) => (peakBytes === undefined ? [] : [peakBytes]))
-  return peaks.length === 0 ? MEMORY_UNKNOWN : `${formatBytes(median(peaks))} (median VmHWM of ours)`
-}
-
-function printTable(rows: string[][]): void {
-  // A row with one cell only is a remark, and no column is as wide as a remark.
-  const isRemark = (row: string[]): boolean => row.slice(1).every((cell) => cell === '')
-  const widths = HEADER.map((_, column) =>
-    Math.max(...rows.filter((row) => !isRemark(row)).map((row) => row[column]?.length ?? 0)),
-  )
-  for (const row of rows)
-    console.log(
-      row
-        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-        .join('  ')
-        .trimEnd(),
-    )
+async function runBar(bar: Bar, { runs: chosenRuns, mib, withSlowOthers }: Settings): Promise<Figure[]> {
+  const byteCount = (mib ?? bar.mib ?? 0) * MiB
+  const runs = bar.fixedRuns ?? chosenRuns
+  const size = bar.mib === undefined ? '' : `${formatBytes(byteCount)}, `
+  console.log(`\n${bar.name}: ${bar.title} (${size}${runs === 1 ? '1 run' : `median of ${runs} runs`})`)
+  const startedAt = performance.now()
+  const notes: string[] = []
+  const figures = await withCleanUp(async (scope) => {
+    const folder = await makeTempDir(scope)
+    return await bar.measure({ scope, folder, byteCount, runs, withSlowOthers, note: (text) => notes.push(text) })
+  })
+  printTable(figures.map(rowOf))
+  for (const note of notes) console.log(`  ${note}`)
+  console.log(`  (took ${formatDuration(performance.now() - startedAt)}; load average ${loadavg()[0]?.toFixed(1)})`)
+  return figures
 }
 
 function describeMachine(): string {
@@ -82,4 +125,4 @@ function describeMachine(): string {
   return `${cores}, ${formatBytes(totalmem())} of memory, ${type()} ${release()}, Node ${process.versions.node}`
 }
 
-await withCleanUp(main)
+await main()

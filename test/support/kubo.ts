@@ -20,7 +20,7 @@ const run = promisify(execFile)
 /** The Go module that pins Kubo. */
 export const kuboModuleFolder = fileURLToPath(new URL('../../../test/interop/kubo/', import.meta.url))
 
-/** Longest time for one command to a node, or for its start. */
+/** Longest time for one command to a node, unless told otherwise. */
 const COMMAND_LIMIT_MS = 3 * MINUTE_MS
 
 /** Kubo's names of the import recipes of IPIP-499. */
@@ -32,8 +32,8 @@ export interface Kubo {
   multiaddr: string
   /** Imports a file or folder by the profile of the node. @returns its CID */
   add(path: string): Promise<string>
-  /** Connects to the peer and fetches a file or folder, to a path that must not exist. */
-  get(cid: string, peer: string, output: string): Promise<void>
+  /** Connects to the peers and fetches a file or folder, to a path that must not exist. */
+  get(cid: string, peers: string | string[], output: string): Promise<void>
   /** Runs `ipfs` with these arguments against the node. @returns its stdout, trimmed */
   ipfs(...args: string[]): Promise<string>
 }
@@ -41,6 +41,8 @@ export interface Kubo {
 export interface KuboOptions {
   /** Default `unixfs-v1-2025`. */
   profile?: KuboProfile
+  /** Longest time for one command to the node, in milliseconds. Default 180,000. */
+  commandLimitMs?: number
 }
 
 /** Where the build of the pinned version belongs. */
@@ -68,13 +70,16 @@ export async function noKubo(): Promise<string | false> {
 }
 
 /** Starts a node without content that knows no other and listens on 127.0.0.1 alone; it ends with the scope. */
-export async function startKubo(scope: CleanUpScope, { profile = 'unixfs-v1-2025' }: KuboOptions = {}): Promise<Kubo> {
+export async function startKubo(
+  scope: CleanUpScope,
+  { profile = 'unixfs-v1-2025', commandLimitMs = COMMAND_LIMIT_MS }: KuboOptions = {},
+): Promise<Kubo> {
   const binary = await findKubo()
   if (binary === undefined) throw new Error('there is no Kubo here')
   const repo = await makeTempDir(scope)
   const env = { ...process.env, IPFS_PATH: repo, IPFS_TELEMETRY: 'off' }
   const ipfs = async (...args: string[]): Promise<string> => {
-    const { stdout } = await run(binary, args, { env, timeout: COMMAND_LIMIT_MS, maxBuffer: 64 * MiB })
+    const { stdout } = await run(binary, args, { env, timeout: commandLimitMs, maxBuffer: 64 * MiB })
     return stdout.trim()
   }
 
@@ -86,8 +91,8 @@ export async function startKubo(scope: CleanUpScope, { profile = 'unixfs-v1-2025
     peerId: ID,
     multiaddr: Addresses[0] ?? '',
     add: (path) => ipfs('add', '--recursive', '--quieter', path),
-    get: async (cid, peer, output) => {
-      await ipfs('swarm', 'connect', peer)
+    get: async (cid, peers, output) => {
+      await ipfs('swarm', 'connect', ...[peers].flat())
       await ipfs('get', '--progress=false', '--output', output, cid)
     },
     ipfs,

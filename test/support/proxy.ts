@@ -5,14 +5,18 @@
 
 import { createServer, connect as netConnect, type Server, type Socket } from 'node:net'
 import { sleep } from '../../src/common/abort.ts'
-import { MiB } from '../../src/common/units.ts'
+import { KiB, MiB, SECOND_MS } from '../../src/common/units.ts'
 import { type CleanUpScope, cleanUpAfter } from './clean-up.ts'
 
 /** What a delayed link may hold on its way, as the buffers of a real one. */
 const MAX_IN_FLIGHT_BYTES = 16 * MiB
 
-/** How far the pace may fall behind the clock and catch up: more than the lateness of timers, less than a burst. */
-const CATCH_UP_MS = 20
+/** How far the pace may fall behind the clock and catch up: the lateness of timers on a busy machine, less than a burst. */
+const CATCH_UP_MS = 50
+
+/** How long the largest piece takes that passes in one go: what a slow link lets through comes evenly. */
+const PIECE_MS = 10
+const MIN_PIECE_BYTES = KiB
 
 export interface ProxyOptions {
   /** Port on 127.0.0.1 that connections are passed on to; may be given later. */
@@ -121,28 +125,35 @@ export class TcpProxy {
     let inFlightBytes = 0
     // Without the option the end of what this side sends would also destroy its other direction.
     for await (const chunk of from.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
-      await this.#stall?.over
-      await this.#pace(chunk.byteLength, lane)
-      lane.bytes += chunk.byteLength
-      if (this.delayMs === 0) {
-        if (!to.write(chunk)) await drained(to)
-        continue
+      for (const piece of this.#piecesOf(chunk)) {
+        await this.#stall?.over
+        await this.#pace(piece.byteLength, lane)
+        lane.bytes += piece.byteLength
+        if (this.delayMs === 0) {
+          if (!to.write(piece)) await drained(to)
+          continue
+        }
+        inFlightBytes += piece.byteLength
+        // Timers of the same length fire in the order in which they were set, so the bytes stay in order.
+        setTimeout(() => {
+          inFlightBytes -= piece.byteLength
+          to.write(piece)
+        }, this.delayMs)
+        while (inFlightBytes + to.writableLength > MAX_IN_FLIGHT_BYTES) await sleep(1)
       }
-      inFlightBytes += chunk.byteLength
-      // Timers of the same length fire in the order in which they were set, so the bytes stay in order.
-      setTimeout(() => {
-        inFlightBytes -= chunk.byteLength
-        to.write(chunk)
-      }, this.delayMs)
-      while (inFlightBytes + to.writableLength > MAX_IN_FLIGHT_BYTES) await sleep(1)
     }
     setTimeout(() => to.end(), this.delayMs)
+  }
+
+  *#piecesOf(chunk: Buffer): Generator<Buffer> {
+    const size = Math.max(MIN_PIECE_BYTES, Math.floor((this.bytesPerSecond * PIECE_MS) / SECOND_MS))
+    for (let start = 0; start < chunk.byteLength; start += size) yield chunk.subarray(start, start + size)
   }
 
   async #pace(byteCount: number, lane: Lane): Promise<void> {
     if (this.bytesPerSecond === Number.POSITIVE_INFINITY) return
     const now = performance.now()
-    lane.freeAtMs = Math.max(lane.freeAtMs, now - CATCH_UP_MS) + (byteCount / this.bytesPerSecond) * 1000
+    lane.freeAtMs = Math.max(lane.freeAtMs, now - CATCH_UP_MS) + (byteCount / this.bytesPerSecond) * SECOND_MS
     if (lane.freeAtMs > now) await sleep(lane.freeAtMs - now)
   }
 }

@@ -5,7 +5,7 @@
  * `{ id, … }` or `{ id, error }`. It ends when stdin does.
  *
  *   { id, command: 'add', path }                            -> { id, cid }
- *   { id, command: 'get', cid, peer, output, timeoutMs }    -> { id }
+ *   { id, command: 'get', cid, peers, output, timeoutMs }   -> { id }
  */
 
 import { createReadStream, createWriteStream } from 'node:fs'
@@ -67,11 +67,12 @@ async function write(files, cid, output, options) {
   for await (const entry of files.ls(cid, options)) await write(files, entry.cid, join(output, entry.name), options)
 }
 
-async function get({ cid, peer, output, timeoutMs }) {
+async function get({ cid, peers, output, timeoutMs }) {
   const options = { signal: AbortSignal.timeout(timeoutMs) }
   const root = CID.parse(cid)
-  const { remotePeer } = await helia.libp2p.dial(multiaddr(peer), options)
-  const session = helia.blockstore.createSession(root, { ...options, providers: [remotePeer.toCID()], maxProviders: 1 })
+  const connections = await Promise.all(peers.map((peer) => helia.libp2p.dial(multiaddr(peer), options)))
+  const providers = connections.map(({ remotePeer }) => remotePeer.toCID())
+  const session = helia.blockstore.createSession(root, { ...options, providers, maxProviders: providers.length })
   try {
     await write(unixfs({ blockstore: session }), root, output, options)
   } finally {
