@@ -6,9 +6,10 @@ import { formatBytes, formatDuration, SECOND_MS, shortPeerId } from '../../commo
 import { parsePeerAddress, parseRef } from '../../dag/ref.ts'
 import type { GetResult, GetTarget } from '../../node/api.ts'
 import { type Context, withNode } from '../context.ts'
+import type { LimitFlags } from '../flags.ts'
 import type { Outcome } from '../outcome.ts'
 
-export interface GetFlags {
+export interface GetFlags extends LimitFlags {
   output?: string
   peer?: string[]
   timeout?: number
@@ -42,7 +43,7 @@ export async function get(context: Context, ref: string, flags: GetFlags): Promi
     peers: [],
   })
 
-  const result = await withNode(context, { command: 'p2p get', holdTimeoutMs: flags.timeout }, (node) =>
+  const result = await withNode(context, { command: 'p2p get', holdTimeoutMs: flags.timeout, limits: flags }, (node) =>
     node.get(ref, {
       target,
       peers,
