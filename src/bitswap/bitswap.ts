@@ -58,6 +58,7 @@ export class Bitswap implements Exchange, NetworkListener, SessionHost {
   readonly #server: Server
   readonly #sessions = new Set<BitswapSession>()
   readonly #queues = new Map<string, MessageQueue>()
+  #hashMs = 0
 
   constructor(components: NetworkComponents, init: BitswapInit) {
     this.#init = init
@@ -120,6 +121,10 @@ export class Bitswap implements Exchange, NetworkListener, SessionHost {
     this.#network.adopt(source.peerId)
   }
 
+  costs(): { hashMs: number; limitMs: number } {
+    return { hashMs: this.#hashMs, limitMs: this.#limits.down?.waitedMs() ?? 0 }
+  }
+
   connectedPeers(): string[] {
     return this.#network.connectedPeers()
   }
@@ -159,7 +164,9 @@ export class Bitswap implements Exchange, NetworkListener, SessionHost {
   }
 
   #receiveBlock(peerId: string, { hashCode, bytes }: PayloadBlock): void {
+    const startedAt = this.clock.monotonicMs()
     const digest = digestOf(hashCode, bytes)
+    this.#hashMs += this.clock.monotonicMs() - startedAt
     let known = false
     let takers = 0
     if (digest !== undefined) {

@@ -59,6 +59,8 @@ export interface ExportProgress {
   bytes: number
   /** Content in the whole tree; null while parts of it are not known. */
   totalBytes: number | null
+  /** Content that the sink has been given and has not taken yet. */
+  queuedBytes: number
 }
 
 /**
@@ -96,6 +98,7 @@ class Export {
   #inFlightBytes = 0
   #tasks = 0
   #bytes = 0
+  #queuedBytes = 0
   #totalKnown = false
   #error: { reason: unknown } | undefined
   #wake: (() => void) | undefined
@@ -233,8 +236,14 @@ class Export {
   }
 
   async #write(place: Place, content: Uint8Array, leaf: CID | undefined): Promise<void> {
-    await this.#stateOf(place.file).opened
-    if (content.byteLength > 0) await this.#sink.write(place, content, leaf)
+    this.#queuedBytes += content.byteLength
+    this.#report()
+    try {
+      await this.#stateOf(place.file).opened
+      if (content.byteLength > 0) await this.#sink.write(place, content, leaf)
+    } finally {
+      this.#queuedBytes -= content.byteLength
+    }
     await this.#placed(place.file, content.byteLength)
   }
 
@@ -269,7 +278,8 @@ class Export {
   }
 
   #report(): void {
-    this.#options.onProgress({ bytes: this.#bytes, totalBytes: this.#walk.totalBytes })
+    const { totalBytes } = this.#walk
+    this.#options.onProgress({ bytes: this.#bytes, totalBytes, queuedBytes: this.#queuedBytes })
   }
 
   #run(task: Promise<void>): void {

@@ -17,11 +17,13 @@ const FILE_BYTES = 12 * MiB
 /** Of the limiter: a tenth of a second. */
 const BURST_SECONDS = 0.1
 
-async function download(
-  scope: CleanUpScope,
-  serveArgs: string[],
-  getArgs: string[],
-): Promise<{ result: GetResultEvent }> {
+interface Download {
+  result: GetResultEvent
+  /** All values of `heldBackBy` that were reported. */
+  heldBackBy: Set<unknown>
+}
+
+async function download(scope: CleanUpScope, serveArgs: string[], getArgs: string[]): Promise<Download> {
   const folder = await makeTempDir(scope)
   const file = join(folder, 'file')
   const sha256 = await writeRandomFile(file, 'rate limits', FILE_BYTES)
@@ -32,7 +34,8 @@ async function download(
   const get = startP2p(scope, args, { repo: join(folder, 'receiver') })
   const result = resultOfGet(await get.finished)
   assert.equal(await sha256OfFile(output), sha256)
-  return { result }
+  const heldBackBy = new Set(get.events.filter(({ type }) => type === 'progress').map((event) => event.heldBackBy))
+  return { result, heldBackBy }
 }
 
 /** What may pass in the time of the download at this limit. */
@@ -42,14 +45,16 @@ function allowance(bytesPerSecond: number, { stats }: GetResultEvent): number {
 
 describe('limits', () => {
   test('a seeder sends no faster than --limit-up', async (t) => {
-    const { result } = await download(t, ['--limit-up', '4MiB', '--limit-lan'], [])
+    const { result, heldBackBy } = await download(t, ['--limit-up', '4MiB', '--limit-lan'], [])
     assert.ok(result.stats.receivedBytes <= allowance(4 * MiB, result), JSON.stringify(result.stats))
+    assert.ok(heldBackBy.has('peer'), `${[...heldBackBy]}`)
   })
 
-  test('a receiver takes no faster than --limit-down', async (t) => {
-    const { result } = await download(t, [], ['--limit-down', '4MiB', '--limit-lan'])
+  test('a receiver takes no faster than --limit-down, and says what holds it back', async (t) => {
+    const { result, heldBackBy } = await download(t, [], ['--limit-down', '4MiB', '--limit-lan'])
     assert.ok(result.stats.receivedBytes <= allowance(4 * MiB, result), JSON.stringify(result.stats))
     assert.equal(result.stats.duplicateBytes, 0, 'what is held back is not asked for again')
+    assert.ok(heldBackBy.has('limit'), `${[...heldBackBy]}`)
   })
 
   test('peers on this machine are not held to it by default', async (t) => {

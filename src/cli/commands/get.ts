@@ -40,6 +40,7 @@ export async function get(context: Context, ref: string, flags: GetFlags): Promi
     bytesPerSecond: 0,
     etaSeconds: null,
     duplicateBytes: 0,
+    heldBackBy: null,
     peers: [],
   })
 
