@@ -219,7 +219,8 @@ export class BitswapNetwork {
 
   #receive(stream: Stream, connection: Connection): void {
     const peerId = connection.remotePeer.toString()
-    this.#linksOf(connection.remotePeer)
+    // Whoever opens a stream is about to ask for something.
+    this.#linksOf(connection.remotePeer).replies.prepare()
     const splitter = new MessageSplitter((length) => this.#buffers.take(length))
     const onMessage = (bytes: Uint8Array) => {
       const message = decodeMessage(bytes)

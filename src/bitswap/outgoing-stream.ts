@@ -50,16 +50,21 @@ export class OutgoingStream {
     return sent
   }
 
+  /** Opens the stream ahead of the first message: agreeing on the protocol takes a round trip. */
+  prepare(): void {
+    if (this.#opened !== undefined || this.#closed) return
+    // Whoever sends meets the failure again.
+    this.#tail = this.#tail.then(async () => void (await this.#ensureOpen())).catch(() => {})
+  }
+
   close(): void {
     this.#closed = true
     this.#drop()
   }
 
   async #sendNow(pieces: Uint8Array[]): Promise<void> {
-    if (this.#closed) throw new P2PError('network', 'The peer has gone')
     if (this.#opened !== undefined && performance.now() - this.#lastSendAt > this.#idleMs) this.#drop()
-    this.#opened ??= await this.#openNow()
-    const opened = this.#opened
+    const opened = await this.#ensureOpen()
     this.#lastSendAt = performance.now()
     try {
       await sendOn(opened, new Uint8ArrayList(...pieces))
@@ -67,6 +72,12 @@ export class OutgoingStream {
       if (this.#opened === opened) this.#opened = undefined
       throw error
     }
+  }
+
+  async #ensureOpen(): Promise<Opened> {
+    if (this.#closed) throw new P2PError('network', 'The peer has gone')
+    this.#opened ??= await this.#openNow()
+    return this.#opened
   }
 
   async #openNow(): Promise<Opened> {
