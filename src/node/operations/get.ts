@@ -276,9 +276,10 @@ class Get {
         duplicateBytes: stats?.duplicateBytes ?? 0,
         blocks: stats?.blocks ?? 0,
         seconds: (this.#parts.clock.monotonicMs() - this.#startedAt) / SECOND_MS,
-        peers: (stats?.peers ?? []).map(({ peerId, multiaddr, bytes, blocks }) => ({
+        peers: (stats?.peers ?? []).map(({ peerId, multiaddr, path, bytes, blocks }) => ({
           peerId,
           multiaddr,
+          path,
           bytes,
           blocks,
         })),
