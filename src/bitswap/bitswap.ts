@@ -9,6 +9,7 @@ import type { BlockStore } from '../blockstore/blockstore.ts'
 import type { AbortOptions } from '../common/abort.ts'
 import { BufferPool } from '../common/buffer-pool.ts'
 import { type Clock, systemClock } from '../common/clock.ts'
+import { RateLimiter } from '../common/rate-limiter.ts'
 import { MiB } from '../common/units.ts'
 import { digestOf } from '../dag/block.ts'
 import { type BlockKey, blockKey, keyOfMultihash } from '../dag/cid.ts'
@@ -16,7 +17,7 @@ import type { Exchange, PeerPath, Session, SessionOptions, Source } from '../exc
 import { MessageQueue } from './client/message-queue.ts'
 import { BitswapSession, type SessionHost } from './client/session.ts'
 import type { Message, PayloadBlock } from './message.ts'
-import { BitswapNetwork, type NetworkComponents, type NetworkListener } from './network.ts'
+import { BitswapNetwork, type Limits, type NetworkComponents, type NetworkListener } from './network.ts'
 import { Server } from './server/server.ts'
 
 export interface BitswapInit {
@@ -27,8 +28,17 @@ export interface BitswapInit {
   /** Connects to a peer or throws why not; libp2p's own dialler if left out. */
   connect?: ((source: Source, options: AbortOptions) => Promise<void>) | undefined
   clock?: Clock | undefined
+  /** Most bytes a second, over all peers that are held to them. */
+  limits?: TransferLimits | undefined
   /** Told of blocks that should be here and cannot be read. */
   onError?: ((message: string) => void) | undefined
+}
+
+interface TransferLimits {
+  upBytesPerSecond?: number | undefined
+  downBytesPerSecond?: number | undefined
+  /** Hold peers on this machine and in its own network to them too. */
+  lan?: boolean | undefined
 }
 
 /** Memory of messages that have been dealt with, kept for the next ones. */
@@ -43,15 +53,18 @@ export class Bitswap implements Exchange, NetworkListener, SessionHost {
   readonly clock: Clock
   readonly #init: BitswapInit
   readonly #buffers = new BufferPool(IDLE_BUFFER_BYTES)
+  readonly #limits: Limits
   readonly #network: BitswapNetwork
   readonly #server: Server
   readonly #sessions = new Set<BitswapSession>()
   readonly #queues = new Map<string, MessageQueue>()
+  #hashMs = 0
 
   constructor(components: NetworkComponents, init: BitswapInit) {
     this.#init = init
     this.clock = init.clock ?? systemClock
-    this.#network = new BitswapNetwork(components, this, this.#buffers)
+    this.#limits = limitsOf(init, this.clock)
+    this.#network = new BitswapNetwork(components, this, this.#buffers, this.#limits)
     this.#server = new Server({
       blockstore: init.blockstore,
       send: (peerId, pieces) => this.#network.sendReply(peerId, pieces),
@@ -108,6 +121,10 @@ export class Bitswap implements Exchange, NetworkListener, SessionHost {
     this.#network.adopt(source.peerId)
   }
 
+  costs(): { hashMs: number; limitMs: number } {
+    return { hashMs: this.#hashMs, limitMs: this.#limits.down?.waitedMs() ?? 0 }
+  }
+
   connectedPeers(): string[] {
     return this.#network.connectedPeers()
   }
@@ -147,7 +164,9 @@ export class Bitswap implements Exchange, NetworkListener, SessionHost {
   }
 
   #receiveBlock(peerId: string, { hashCode, bytes }: PayloadBlock): void {
+    const startedAt = this.clock.monotonicMs()
     const digest = digestOf(hashCode, bytes)
+    this.#hashMs += this.clock.monotonicMs() - startedAt
     let known = false
     let takers = 0
     if (digest !== undefined) {
@@ -162,5 +181,15 @@ export class Bitswap implements Exchange, NetworkListener, SessionHost {
     if (takers > 1) this.#buffers.keep(bytes)
     if (known) return
     for (const session of this.#sessions) session.onUnsolicited(peerId)
+  }
+}
+
+function limitsOf({ limits = {}, pathOf }: BitswapInit, clock: Clock): Limits {
+  const limiterOf = (bytesPerSecond: number | undefined) =>
+    bytesPerSecond === undefined ? undefined : new RateLimiter(bytesPerSecond, clock)
+  return {
+    up: limiterOf(limits.upBytesPerSecond),
+    down: limiterOf(limits.downBytesPerSecond),
+    appliesTo: (multiaddr) => limits.lan === true || pathOf(multiaddr) === 'direct',
   }
 }

@@ -16,11 +16,15 @@ import {
   writeVarint,
   writeVarintField,
 } from '../common/protobuf.ts'
-import { MiB } from '../common/units.ts'
+import { KiB, MiB } from '../common/units.ts'
 import { MAX_CID_BYTES } from '../dag/cid.ts'
 
 /** What boxo accepts; a length above it is refused before anything is buffered. */
 export const MAX_MESSAGE_BYTES = 4 * MiB
+
+/** What a TLS record holds: copying less than that is cheaper than sending it by itself. */
+const SMALL_PIECE_BYTES = 16 * KiB
+const JOINED_PIECE_BYTES = 64 * KiB
 
 export const WANT_BLOCK = 0
 export const WANT_HAVE = 1
@@ -104,7 +108,10 @@ export interface Reply {
   pendingBytes: number
 }
 
-/** One length-prefixed message of blocks and presences, as pieces to be sent in order: the blocks are not copied. */
+/**
+ * One length-prefixed message of blocks and presences, as pieces to be sent in order. Large blocks are not copied; what
+ * is small is put together, since every piece costs an encrypted record of its own.
+ */
 export function encodeReply(reply: Reply): Uint8Array[] {
   const prefixes = reply.blocks.map(({ cid }) => encodePrefix(cid))
   const payloadLengths = reply.blocks.map(
@@ -155,7 +162,31 @@ export function encodeReply(reply: Reply): Uint8Array[] {
     if (reply.pendingBytes > 0) writeVarintField(tail, at, FIELD.pendingBytes, reply.pendingBytes)
     pieces.push(tail)
   }
-  return pieces
+  return joinSmall(pieces)
+}
+
+/** Puts neighbours that are smaller than {@link SMALL_PIECE_BYTES} together, as long as they stay below the joined size. */
+function joinSmall(pieces: readonly Uint8Array[]): Uint8Array[] {
+  const joined: Uint8Array[] = []
+  let run: Uint8Array[] = []
+  let runBytes = 0
+  const endRun = () => {
+    if (run.length > 0) joined.push(run.length === 1 ? run[0]! : Buffer.concat(run, runBytes))
+    run = []
+    runBytes = 0
+  }
+  for (const piece of pieces) {
+    const isSmall = piece.byteLength < SMALL_PIECE_BYTES
+    if (!isSmall || runBytes + piece.byteLength > JOINED_PIECE_BYTES) endRun()
+    if (isSmall) {
+      run.push(piece)
+      runBytes += piece.byteLength
+    } else {
+      joined.push(piece)
+    }
+  }
+  endRun()
+  return joined
 }
 
 function writeFieldHeader(target: Uint8Array, position: number, field: number, length: number): number {

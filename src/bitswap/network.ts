@@ -11,13 +11,15 @@ import type { Connection, Libp2pEvents, PeerId, Stream, TypedEventTarget } from 
 import type { ConnectionManager, Registrar } from '@libp2p/interface-internal'
 import { peerIdFromString } from '@libp2p/peer-id'
 import { multiaddr } from '@multiformats/multiaddr'
-import { Uint8ArrayList } from 'uint8arraylist'
 import type { AbortOptions } from '../common/abort.ts'
 import type { BufferPool } from '../common/buffer-pool.ts'
 import { messageOf, P2PError } from '../common/errors.ts'
-import { KiB, MINUTE_MS, SECOND_MS } from '../common/units.ts'
+import type { RateLimiter } from '../common/rate-limiter.ts'
+import { KiB, SECOND_MS } from '../common/units.ts'
 import type { Source } from '../exchange/exchange.ts'
+import { receiveFrom } from './incoming-stream.ts'
 import { decodeMessage, type Message, MessageSplitter } from './message.ts'
+import { OutgoingStream } from './outgoing-stream.ts'
 
 const BITSWAP_PROTOCOL = '/ipfs/bitswap/1.2.0'
 
@@ -25,11 +27,6 @@ const BITSWAP_PROTOCOL = '/ipfs/bitswap/1.2.0'
 const MAX_INBOUND_STREAMS = 64
 /** Helia aborts a stream ten seconds after the last message on it; ours is replaced well before. */
 const WANT_STREAM_IDLE_MS = 5 * SECOND_MS
-/** A peer that takes nothing for so long is not read from for replies any more. */
-const SEND_STALL_MS = 10 * SECOND_MS
-/** boxo's 100 kbit/s; a peer that takes less is not sent to. */
-const MIN_SEND_BYTES_PER_SECOND = 12_500
-const MAX_SEND_MS = 2 * MINUTE_MS
 const MAX_COPIED_BYTES = 64 * KiB
 
 export interface NetworkComponents {
@@ -48,6 +45,16 @@ export interface NetworkListener {
   onWantsLost(peerId: string): void
 }
 
+/** What holds the traffic with peers to a rate, all of them together. */
+export interface Limits {
+  /** Blocks that are sent. */
+  up: RateLimiter | undefined
+  /** Everything that is received. */
+  down: RateLimiter | undefined
+  /** Whether a peer at this address is held to them. */
+  appliesTo: (multiaddr: string) => boolean
+}
+
 interface PeerLinks {
   peerId: PeerId
   wants: OutgoingStream
@@ -58,15 +65,17 @@ export class BitswapNetwork {
   readonly #components: NetworkComponents
   readonly #listener: NetworkListener
   readonly #buffers: BufferPool
+  readonly #limits: Limits
   readonly #links = new Map<string, PeerLinks>()
   readonly #onPeerDisconnect = (event: CustomEvent<PeerId>) => this.#forget(event.detail.toString())
   #topologyId: string | undefined
 
   /** @param buffers - where messages are put together */
-  constructor(components: NetworkComponents, listener: NetworkListener, buffers: BufferPool) {
+  constructor(components: NetworkComponents, listener: NetworkListener, buffers: BufferPool, limits: Limits) {
     this.#components = components
     this.#listener = listener
     this.#buffers = buffers
+    this.#limits = limits
   }
 
   async start(): Promise<void> {
@@ -101,7 +110,7 @@ export class BitswapNetwork {
   describe(peerId: string): { multiaddr: string; rttMs: number | undefined } | undefined {
     const connection = this.#connectionOf(peerId)
     if (connection === undefined) return undefined
-    return { multiaddr: withPeerId(connection.remoteAddr.toString(), peerId), rttMs: connection.rtt }
+    return { multiaddr: withPeerId(connection.remoteAddr.toString(), peerId), rttMs: roundTripMs(connection) }
   }
 
   /**
@@ -152,19 +161,31 @@ export class BitswapNetwork {
     return this.#components.connectionManager.getConnections(links.peerId).find(({ status }) => status === 'open')
   }
 
+  #appliesTo({ remoteAddr }: Connection): boolean {
+    return this.#limits.appliesTo(remoteAddr.toString())
+  }
+
   #linksOf(peerId: PeerId): PeerLinks {
     const key = peerId.toString()
     let links = this.#links.get(key)
     if (links === undefined) {
-      const open = async () => {
+      const open = async (limiter?: RateLimiter) => {
         const connection = this.#connectionOf(key)
         if (connection === undefined) throw new P2PError('network', `Peer ${key} is not connected`)
-        return await connection.newStream(BITSWAP_PROTOCOL)
+        return {
+          stream: await connection.newStream(BITSWAP_PROTOCOL),
+          limiter: this.#appliesTo(connection) ? limiter : undefined,
+        }
       }
+      const { up } = this.#limits
       links = {
         peerId,
-        wants: new OutgoingStream(open, WANT_STREAM_IDLE_MS, () => this.#listener.onWantsLost(key)),
-        replies: new OutgoingStream(open, Number.POSITIVE_INFINITY, () => {}),
+        // A want is small, and held back it would cost the rate of the other direction.
+        wants: new OutgoingStream(open, {
+          idleMs: WANT_STREAM_IDLE_MS,
+          onLost: () => this.#listener.onWantsLost(key),
+        }),
+        replies: new OutgoingStream(() => open(up)),
       }
       this.#links.set(key, links)
     }
@@ -198,21 +219,18 @@ export class BitswapNetwork {
 
   #receive(stream: Stream, connection: Connection): void {
     const peerId = connection.remotePeer.toString()
-    this.#linksOf(connection.remotePeer)
+    // Whoever opens a stream is about to ask for something.
+    this.#linksOf(connection.remotePeer).replies.prepare()
     const splitter = new MessageSplitter((length) => this.#buffers.take(length))
     const onMessage = (bytes: Uint8Array) => {
       const message = decodeMessage(bytes)
       this.#detachSmallBlocks(message, bytes)
       this.#listener.onMessage(peerId, message)
     }
-    stream.addEventListener('message', ({ data }) => {
-      try {
-        this.#listener.onBytes(peerId, data.byteLength)
-        if (data instanceof Uint8Array) splitter.push(data, onMessage)
-        else for (const chunk of data) splitter.push(chunk, onMessage)
-      } catch (error) {
-        stream.abort(error instanceof Error ? error : new Error(String(error)))
-      }
+    const limiter = this.#appliesTo(connection) ? this.#limits.down : undefined
+    receiveFrom(stream, limiter, (bytes) => {
+      this.#listener.onBytes(peerId, bytes.byteLength)
+      splitter.push(bytes, onMessage)
     })
     // Nothing is ever written here. Closed at once, not when the other side closes: that may have happened already,
     // and a stream that is never closed counts against the limit for good.
@@ -220,103 +238,12 @@ export class BitswapNetwork {
   }
 }
 
-/** A stream to one peer that is opened when it is first written to, and again after it was lost or idle. */
-class OutgoingStream {
-  readonly #open: () => Promise<Stream>
-  readonly #idleMs: number
-  readonly #onLost: () => void
-  #stream: Stream | undefined
-  #lastSendAt = 0
-  #tail: Promise<void> = Promise.resolve()
-  #closed = false
-
-  constructor(open: () => Promise<Stream>, idleMs: number, onLost: () => void) {
-    this.#open = open
-    this.#idleMs = idleMs
-    this.#onLost = onLost
-  }
-
-  /** Sends after whatever was sent before; resolves when the stream can take more. */
-  send(pieces: Uint8Array[]): Promise<void> {
-    const sent = this.#tail.then(() => this.#sendNow(pieces))
-    this.#tail = sent.catch(() => {})
-    return sent
-  }
-
-  close(): void {
-    this.#closed = true
-    this.#drop()
-  }
-
-  async #sendNow(pieces: Uint8Array[]): Promise<void> {
-    if (this.#closed) throw new P2PError('network', 'The peer has gone')
-    if (this.#stream !== undefined && performance.now() - this.#lastSendAt > this.#idleMs) this.#drop()
-    this.#stream ??= await this.#openStream()
-    const stream = this.#stream
-    this.#lastSendAt = performance.now()
-    try {
-      if (!stream.send(new Uint8ArrayList(...pieces))) await drained(stream)
-    } catch (error) {
-      if (this.#stream === stream) this.#stream = undefined
-      throw error
-    }
-  }
-
-  async #openStream(): Promise<Stream> {
-    const stream = await this.#open()
-    stream.addEventListener('close', (event) => {
-      if (this.#stream !== stream) return
-      this.#stream = undefined
-      if ((event as { error?: Error }).error !== undefined) this.#onLost()
-    })
-    // A peer never answers on this stream; whatever it sends is read and dropped.
-    stream.addEventListener('message', () => {})
-    return stream
-  }
-
-  #drop(): void {
-    const stream = this.#stream
-    this.#stream = undefined
-    stream?.close().catch((error) => stream.abort(error))
-  }
-}
-
-/**
- * Waits until the stream takes more. Its own `onDrain()` resolves at once from the second wait on, since the promise
- * behind it is never renewed.
- */
-async function drained(stream: Stream): Promise<void> {
-  let waitingBytes = stream.writeBufferLength
-  const slowestMs = SEND_STALL_MS + (waitingBytes / MIN_SEND_BYTES_PER_SECOND) * SECOND_MS
-  const deadline = performance.now() + Math.min(MAX_SEND_MS, slowestMs)
-  while (stream.writableNeedsDrain) {
-    const outcome = await nextDrain(stream, SEND_STALL_MS)
-    if (outcome === 'closed') throw new P2PError('network', 'The stream was closed while sending')
-    const isStalled = outcome === 'stalled' && stream.writeBufferLength >= waitingBytes
-    if (isStalled || performance.now() > deadline) {
-      const error = new P2PError('network', 'The peer takes what it asked for too slowly')
-      stream.abort(error)
-      throw error
-    }
-    waitingBytes = stream.writeBufferLength
-  }
-}
-
-function nextDrain(stream: Stream, stallMs: number): Promise<'drained' | 'closed' | 'stalled'> {
-  return new Promise((resolve) => {
-    const finish = (outcome: 'drained' | 'closed' | 'stalled') => {
-      clearTimeout(timer)
-      stream.removeEventListener('drain', onDrain)
-      stream.removeEventListener('close', onClose)
-      resolve(outcome)
-    }
-    // The stream sends what is buffered in a microtask of its own after this event: look again after that.
-    const onDrain = () => queueMicrotask(() => queueMicrotask(() => finish('drained')))
-    const onClose = () => finish('closed')
-    const timer = setTimeout(() => finish('stalled'), stallMs)
-    stream.addEventListener('drain', onDrain)
-    stream.addEventListener('close', onClose)
-  })
+/** libp2p measures it every ten seconds, yamux once at the start, which the connection's type does not tell. */
+function roundTripMs(connection: Connection): number | undefined {
+  if (connection.rtt !== undefined) return connection.rtt
+  const { muxer } = connection as { muxer?: { getRTT?(): number } }
+  const rttMs = muxer?.getRTT?.() ?? -1
+  return rttMs < 0 ? undefined : rttMs
 }
 
 function withPeerId(address: string, peerId: string): string {

@@ -8,7 +8,7 @@ import { messageOf } from '../common/errors.ts'
 import { SECOND_MS } from '../common/units.ts'
 import type { Api } from '../node/api.ts'
 import type { NodeOptions } from '../node/open.ts'
-import type { GlobalFlags } from './flags.ts'
+import { type GlobalFlags, type LimitFlags, limitsFrom } from './flags.ts'
 import type { Output } from './render.ts'
 import type { OutputStream } from './terminal-progress.ts'
 
@@ -39,6 +39,7 @@ export interface NodeNeeds {
   /** The command as others read it who find the repo held: `p2p add`. */
   command: string
   holdTimeoutMs?: number | undefined
+  limits?: LimitFlags | undefined
 }
 
 /** The options of a node that come from global flags and the environment. */
@@ -50,6 +51,7 @@ export async function nodeOptionsFor(context: Context, needs: NodeNeeds): Promis
     command: needs.command,
     holdTimeoutMs: needs.holdTimeoutMs ?? DEFAULT_HOLD_TIMEOUT_MS,
     bootstrap: await bootstrapOf(context),
+    limits: limitsFrom(needs.limits ?? {}, env),
     signal,
     onProgress: output.onProgress,
   }

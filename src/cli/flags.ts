@@ -1,6 +1,7 @@
 /** Text from the command line -> values. Loaded for every command line, `--help` too, so it imports next to nothing. */
 
 import { P2PError } from '../common/errors.ts'
+import { parseRate, RATE_HINT } from '../common/rate-text.ts'
 import { HOUR_MS, MINUTE_MS, SECOND_MS } from '../common/units.ts'
 
 /** Flags that every command takes, before or after its name. */
@@ -34,6 +35,46 @@ export function parseDuration(text: string, flag: string): number {
   throw new P2PError('usage', `"${text}" is not a duration that ${flag} takes`, {
     hint: 'Write a number above zero and its unit, as in 500ms, 8s, 5m or 1h; 24 days are the most.',
   })
+}
+
+/** Flags of the commands that exchange blocks; null for no limit. */
+export interface LimitFlags {
+  limitUp?: number | null
+  limitDown?: number | null
+  limitLan?: boolean
+}
+
+/**
+ * `512KiB` or `10MiB` -> bytes a second; `none` -> null.
+ *
+ * @param setting - the flag or variable it was given to, for the message
+ * @throws P2PError `usage`; also for less than 16 KiB a second
+ */
+export function parseLimit(text: string, setting: string): number | null {
+  const limit = parseRate(text)
+  if (limit !== undefined) return limit
+  throw new P2PError('usage', `"${text}" is not a limit that ${setting} takes`, { hint: RATE_HINT })
+}
+
+/**
+ * What flags, and where they are silent the environment, say about limits; undefined leaves it to the configuration.
+ *
+ * @throws P2PError `usage`
+ */
+export function limitsFrom(
+  { limitUp, limitDown, limitLan }: LimitFlags,
+  { P2P_LIMIT_UP, P2P_LIMIT_DOWN, P2P_LIMIT_LAN }: Readonly<Record<string, string | undefined>>,
+): { up?: number | null | undefined; down?: number | null | undefined; lan?: boolean | undefined } {
+  return {
+    up: limitUp === undefined && P2P_LIMIT_UP ? parseLimit(P2P_LIMIT_UP, 'P2P_LIMIT_UP') : limitUp,
+    down: limitDown === undefined && P2P_LIMIT_DOWN ? parseLimit(P2P_LIMIT_DOWN, 'P2P_LIMIT_DOWN') : limitDown,
+    lan: limitLan === undefined && P2P_LIMIT_LAN ? parseSwitch(P2P_LIMIT_LAN, 'P2P_LIMIT_LAN') : limitLan,
+  }
+}
+
+function parseSwitch(text: string, setting: string): boolean {
+  if (text === '1' || text === '0') return text === '1'
+  throw new P2PError('usage', `"${text}" is nothing that ${setting} takes`, { hint: 'Write 1 for yes or 0 for no.' })
 }
 
 /** Collects a flag that may be given several times. */

@@ -7,7 +7,7 @@ import { Command, CommanderError } from 'commander'
 import { P2PError } from '../common/errors.ts'
 import type { Context } from './context.ts'
 import { EXIT_CODES, EXIT_CODES_HELP } from './exit-codes.ts'
-import { collect, type GlobalFlags, parseDuration } from './flags.ts'
+import { collect, type GlobalFlags, parseDuration, parseLimit } from './flags.ts'
 import type { Outcome } from './outcome.ts'
 import { readVersion } from './version.ts'
 
@@ -74,7 +74,7 @@ ${EXIT_CODES_HELP}`,
     .option('--timeout <duration>', HOLD_HELP, durationOf('--timeout'))
     .action((paths, flags) => run(async (context) => (await import('./commands/add.ts')).add(context, paths, flags)))
 
-  program
+  const get = program
     .command('get')
     .summary('fetch a file or folder from every peer that has it')
     .description(
@@ -90,9 +90,11 @@ ${EXIT_CODES_HELP}`,
     .option('-f, --force', 'replace what stands at the target')
     .option('--pin', 'keep it from garbage collection')
     .option('--copy', 'keep a copy in the store, besides the file')
-    .action((ref, flags) => run(async (context) => (await import('./commands/get.ts')).get(context, ref, flags)))
+  addLimits(get).action((ref, flags) =>
+    run(async (context) => (await import('./commands/get.ts')).get(context, ref, flags)),
+  )
 
-  program
+  const serve = program
     .command('serve')
     .summary('let others fetch what was added')
     .description('Announces what was added and serves it until Ctrl-C or SIGTERM.')
@@ -103,7 +105,9 @@ ${EXIT_CODES_HELP}`,
     )
     .option('--announce <multiaddr>', 'address to tell to others in place of the own ones, repeats', collect)
     .option('--timeout <duration>', HOLD_HELP, durationOf('--timeout'))
-    .action((flags) => run(async (context) => (await import('./commands/serve.ts')).serve(context, flags)))
+  addLimits(serve).action((flags) =>
+    run(async (context) => (await import('./commands/serve.ts')).serve(context, flags)),
+  )
 
   program
     .command('help')
@@ -150,6 +154,26 @@ export function usageErrorFrom(error: unknown, program: Command): P2PError | und
   const help = command === undefined ? 'p2p help' : `p2p help ${command.name()}`
   const hint = suggestion?.replace(/^\((.*)\)$/, '$1') ?? `See "${help}".`
   return new P2PError('usage', message.charAt(0).toUpperCase() + message.slice(1), { hint })
+}
+
+function addLimits(command: Command): Command {
+  return command
+    .option(
+      '--limit-up <rate>',
+      'most bytes a second sent to all peers together, as 10MiB; "none" for no limit (default: $P2P_LIMIT_UP, else ' +
+        'the configuration)',
+      limitOf('--limit-up'),
+    )
+    .option(
+      '--limit-down <rate>',
+      'most bytes a second received from all peers together (default: $P2P_LIMIT_DOWN, else the configuration)',
+      limitOf('--limit-down'),
+    )
+    .option('--limit-lan', 'hold peers on this machine and in the local network to the limits too')
+}
+
+function limitOf(flag: string): (text: string) => number | null {
+  return (text) => parseLimit(text, flag)
 }
 
 function durationOf(flag: string): (text: string) => number {

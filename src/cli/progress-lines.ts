@@ -1,6 +1,6 @@
 /** Progress events -> lines of text, for terminals and logs alike. Pure: who draws them, and when, is elsewhere. */
 
-import type { AddProgress, GetPhase, GetProgress, PeerProgress } from '../common/progress.ts'
+import type { AddProgress, GetPhase, GetProgress, HeldBackBy, PeerProgress } from '../common/progress.ts'
 import { formatBytes, formatDuration, SECOND_MS, shortPeerId } from '../common/units.ts'
 
 export type TransferProgress = AddProgress | GetProgress
@@ -26,6 +26,15 @@ const PHASE_TEXTS: Record<GetPhase, string> = {
   finishing: 'Making it safe on disk',
 }
 
+const HELD_BACK_TEXTS: Record<HeldBackBy, string> = {
+  peer: 'waiting for peers',
+  disk: 'waiting for the disk',
+  hash: 'waiting for hashes',
+  limit: 'held to the limit',
+}
+/** What is done sooner is not slow. */
+const SLOW_ETA_SECONDS = 10
+
 const BAR_CELLS = 24
 const MIN_BAR_CELLS = 6
 
@@ -42,12 +51,12 @@ export function fractionDone({ bytes, totalBytes }: TransferProgress): number | 
 
 /** One line that says it all, without a bar. */
 export function progressSentence(event: TransferProgress): string {
-  return [phaseText(event), ...facts(event)].join('  ')
+  return [phaseText(event), ...facts(event), ...losses(event)].join('  ')
 }
 
 /**
- * What a terminal of this size shows: the total with its bar, then a line per peer, the fastest first. No line is as
- * wide as the terminal, and there are fewer than it has rows.
+ * What a terminal of this size shows: the total with its bar, what is lost and to what if anything is, then a line per
+ * peer, the fastest first. No line is as wide as the terminal, and there are fewer than it has rows.
  */
 export function progressLines(event: TransferProgress, { columns, rows }: ScreenSize): string[] {
   const fraction = fractionDone(event)
@@ -56,7 +65,9 @@ export function progressLines(event: TransferProgress, { columns, rows }: Screen
   const cells = Math.min(BAR_CELLS, columns - 1 - words.length - 4)
   const bar = fraction !== undefined && cells >= MIN_BAR_CELLS ? [drawBar(fraction, cells)] : []
   const lines = [[phaseText(event), ...bar, ...facts(event)].join('  ')]
-  if (event.type === 'progress') lines.push(...peerLines(event.peers, Math.max(1, rows - 3)))
+  const lost = losses(event)
+  if (lost.length > 0) lines.push(`  ${lost.join('  ')}`)
+  if (event.type === 'progress') lines.push(...peerLines(event.peers, Math.max(1, rows - 2 - lines.length)))
   return lines.map((line) => fit(line, columns - 1))
 }
 
@@ -77,6 +88,16 @@ function facts(event: TransferProgress): string[] {
     parts.push(`ETA ${formatDuration(event.etaSeconds * SECOND_MS)}`)
   const connected = event.peers.filter((peer) => peer.connected).length
   parts.push(`peers ${connected}`)
+  return parts
+}
+
+/** Why it is slow, if it is, and what came for nothing. */
+function losses(event: TransferProgress): string[] {
+  if (event.type !== 'progress') return []
+  const { heldBackBy, etaSeconds, duplicateBytes } = event
+  const parts: string[] = []
+  if (heldBackBy !== null && (etaSeconds ?? 0) >= SLOW_ETA_SECONDS) parts.push(HELD_BACK_TEXTS[heldBackBy])
+  if (duplicateBytes > 0) parts.push(`${formatBytes(duplicateBytes)} duplicate`)
   return parts
 }
 

@@ -17,6 +17,9 @@ export interface PeerProgress {
 
 export type GetPhase = 'connecting' | 'finding-providers' | 'metadata' | 'downloading' | 'finishing'
 
+/** What a download waits for most: answers of peers, the disk, the hashing of what came, or a limit of the user's. */
+export type HeldBackBy = 'peer' | 'disk' | 'hash' | 'limit'
+
 export type ProgressEvent =
   | { type: 'note'; message: string }
   | { type: 'warning'; message: string }
@@ -40,6 +43,8 @@ export interface GetProgress {
   bytesPerSecond: number
   etaSeconds: number | null
   duplicateBytes: number
+  /** Over the last seconds; null while that cannot be told. */
+  heldBackBy: HeldBackBy | null
   peers: PeerProgress[]
 }
 

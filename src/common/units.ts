@@ -24,6 +24,13 @@ export function formatBytes(bytes: number): string {
   return `${Math.round(bytes)} B`
 }
 
+/** `10MiB`, `1.5 GiB`, `512KiB` -> bytes; undefined for anything else, a number without its unit too. */
+export function parseBytes(text: string): number | undefined {
+  const match = /^(\d+(?:\.\d+)?) ?([KMGT]iB)$/.exec(text)
+  const step = SIZE_STEPS.find(([name]) => name === match?.[2])
+  return step === undefined ? undefined : Math.round(Number(match?.[1]) * step[1])
+}
+
 /** Milliseconds as people read them: `0.4 s`, `12 s`, `3m05s`, `2h10m`. */
 export function formatDuration(ms: number): string {
   if (ms < 10 * SECOND_MS) return `${(ms / SECOND_MS).toFixed(1)} s`

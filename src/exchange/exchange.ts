@@ -40,6 +40,10 @@ export interface SessionStats {
   /** Payload that had arrived before. */
   duplicateBytes: number
   peers: SessionPeerStats[]
+  /** Milliseconds that this node has spent hashing what came, for whichever session. */
+  hashMs: number
+  /** Milliseconds in which something that had come had to wait for the limit on what is received. */
+  limitMs: number
 }
 
 export interface Session extends BlockReader {

@@ -69,6 +69,7 @@ export interface GetOptions extends OperationOptions {
 interface GetPeerResult {
   peerId: string
   multiaddr: string
+  path: 'loopback' | 'lan' | 'direct'
   bytes: number
   blocks: number
 }

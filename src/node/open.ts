@@ -31,6 +31,11 @@ export interface NodeOptions {
   announce?: string[] | undefined
   /** Multiaddrs to dial at start; undefined: those of the settings; none: nobody. */
   bootstrap?: string[] | undefined
+  /**
+   * Bytes a second over all peers, null for no limit, and whether peers on this machine and in its network are held to
+   * them; undefined: what the settings say.
+   */
+  limits?: { up?: number | null | undefined; down?: number | null | undefined; lan?: boolean | undefined } | undefined
   /** A `server` answers in the LAN DHT too; a `client` only asks. */
   role: 'server' | 'client'
   signal?: AbortSignal | undefined
@@ -204,7 +209,9 @@ class LocalNode implements Node {
       import('../net/addresses.ts'),
       this.#repo.identity(),
     ])
-    const { role, listen, announce } = this.#options
+    const { role, listen, announce, limits = {} } = this.#options
+    const rateOf = (asked: number | null | undefined, configured: number | null) =>
+      (asked === undefined ? configured : asked) ?? undefined
     const { config } = this.#repo
     let connect!: Host['connect']
     const host = await createHost({
@@ -218,6 +225,11 @@ class LocalNode implements Node {
           blockstore: this.#store,
           pathOf,
           connect: (source, options) => connect(source, options),
+          limits: {
+            upBytesPerSecond: rateOf(limits.up, config['limits.up']),
+            downBytesPerSecond: rateOf(limits.down, config['limits.down']),
+            lan: limits.lan ?? config['limits.lan'],
+          },
           onError: (message) => this.#warn(message),
         }),
       },

@@ -6,6 +6,7 @@
 import { readFile } from 'node:fs/promises'
 import { editDistance } from '../common/edit-distance.ts'
 import { errnoOf, localIoError, messageOf, P2PError } from '../common/errors.ts'
+import { parseRate, RATE_HINT } from '../common/rate-text.ts'
 
 interface Setting<T> {
   default: T
@@ -34,7 +35,13 @@ const settings = {
     ],
     parse: (value) => multiaddrs(value, { withPeerId: true }),
   },
-} satisfies Record<string, Setting<string[]>>
+  /** Most bytes a second sent to all peers together; null for no limit. */
+  'limits.up': { default: null, parse: rate },
+  /** Most bytes a second received from all peers together; null for no limit. */
+  'limits.down': { default: null, parse: rate },
+  /** Whether peers on this machine and in the local network are held to the limits too. */
+  'limits.lan': { default: false, parse: yesOrNo },
+} satisfies Record<string, Setting<string[] | number | null | boolean>>
 
 type SettingName = keyof typeof settings
 
@@ -55,7 +62,7 @@ export async function loadConfig(file: string): Promise<Config> {
   const apply = async (value: unknown, name: string): Promise<void> => {
     if (isSettingName(name)) {
       try {
-        config[name] = await settings[name].parse(value)
+        Object.assign(config, { [name]: await settings[name].parse(value) })
       } catch (cause) {
         throw refuse(`${name} ${messageOf(cause)}`, { cause })
       }
@@ -116,6 +123,17 @@ async function multiaddrs(value: unknown, { withPeerId = false } = {}): Promise<
     }
     if (withPeerId && !hasPeerId) throw new Error(`holds "${text}", which does not end in /p2p/<peer id>`)
   }
+  return value
+}
+
+async function rate(value: unknown): Promise<number | null> {
+  const parsed = typeof value === 'string' ? parseRate(value) : undefined
+  if (parsed === undefined) throw new Error(`must be a rate, as "10MiB". ${RATE_HINT}`)
+  return parsed
+}
+
+async function yesOrNo(value: unknown): Promise<boolean> {
+  if (typeof value !== 'boolean') throw new Error('must be true or false')
   return value
 }
 

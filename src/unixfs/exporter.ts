@@ -61,6 +61,8 @@ export interface ExportProgress {
   bytes: number
   /** Content in the whole tree; null while parts of it are not known. */
   totalBytes: number | null
+  /** Content that the sink has been given and has not taken yet. */
+  queuedBytes: number
 }
 
 /**
@@ -98,6 +100,7 @@ class Export {
   #inFlightBytes = 0
   #tasks = 0
   #bytes = 0
+  #queuedBytes = 0
   #totalKnown = false
   #error: { reason: unknown } | undefined
   #wake: (() => void) | undefined
@@ -181,9 +184,7 @@ class Export {
         await this.#stateOf(found.file).opened
         return
       case 'whole-file':
-        await this.#sink.writeFile(found.file, found.content, found.leaf)
-        this.#count(found.content.byteLength)
-        return
+        return await this.#writeFile(found.file, found.content, found.leaf)
       case 'content':
         if (found.content.byteLength > 0) await this.#write(found.place, found.content, found.leaf)
     }
@@ -224,8 +225,7 @@ class Export {
       const content = await leaf.content
       checkSize(leaf.cid, place, content)
       if (isWholeFile) {
-        await this.#sink.writeFile(place.file, content, leaf.cid)
-        this.#count(content.byteLength)
+        await this.#writeFile(place.file, content, leaf.cid)
       } else {
         await this.#write(place, content, leaf.cid)
       }
@@ -249,9 +249,27 @@ class Export {
   }
 
   async #write(place: Place, content: Uint8Array, leaf: CID | undefined): Promise<void> {
-    await this.#stateOf(place.file).opened
-    await this.#sink.write(place, content, leaf)
+    await this.#queued(content, async () => {
+      await this.#stateOf(place.file).opened
+      await this.#sink.write(place, content, leaf)
+    })
     await this.#placed(place.file, content.byteLength)
+  }
+
+  async #writeFile(file: WalkFile, content: Uint8Array, leaf: CID | undefined): Promise<void> {
+    await this.#queued(content, () => this.#sink.writeFile(file, content, leaf))
+    this.#count(content.byteLength)
+  }
+
+  /** Counts content as waiting for the sink while it is being written. */
+  async #queued(content: Uint8Array, write: () => Promise<void>): Promise<void> {
+    this.#queuedBytes += content.byteLength
+    this.#report()
+    try {
+      await write()
+    } finally {
+      this.#queuedBytes -= content.byteLength
+    }
   }
 
   async #placed(file: WalkFile, bytes: number): Promise<void> {
@@ -287,7 +305,8 @@ class Export {
   }
 
   #report(): void {
-    this.#options.onProgress({ bytes: this.#bytes, totalBytes: this.#walk.totalBytes })
+    const { totalBytes } = this.#walk
+    this.#options.onProgress({ bytes: this.#bytes, totalBytes, queuedBytes: this.#queuedBytes })
   }
 
   #run(task: Promise<void>): void {

@@ -12,6 +12,7 @@ import {
   WANT_HAVE,
 } from '../../src/bitswap/message.ts'
 import { hasCode } from '../../src/common/errors.ts'
+import { KiB } from '../../src/common/units.ts'
 import { numberedBlock } from '../support/blocks.ts'
 
 const HELLO = CID.parse('bafkreifzjut3te2nhyekklss27nh3k72ysco7y32koao5eei66wof36n5e')
@@ -36,8 +37,8 @@ describe('bitswap messages', () => {
     assert.equal(Buffer.from(bytes).toString('hex'), `5c0a5a0a2c${first}0a2a${second}`)
   })
 
-  test('blocks, presences and pending bytes come back as they were sent, and blocks are not copied', () => {
-    const blocks = [numberedBlock(1), numberedBlock(2, 5000)]
+  test('blocks, presences and pending bytes come back as they were sent, and large blocks are not copied', () => {
+    const blocks = [numberedBlock(1), numberedBlock(2, 50_000)]
     const presences = [
       { cid: HELLO, have: true },
       { cid: numberedBlock(3).cid, have: false },
@@ -57,6 +58,20 @@ describe('bitswap messages', () => {
       ],
     )
     assert.equal(message.pendingBytes, 300)
+  })
+
+  test('small blocks are put together, so that they do not each cost a record', () => {
+    const blocks = Array.from({ length: 256 }, (_, index) => numberedBlock(index, 4 * KiB))
+    const pieces = encodeReply({ blocks, presences: [], pendingBytes: 0 })
+    const sizes = pieces.map(({ byteLength }) => byteLength)
+    assert.ok(
+      sizes.every((size) => size <= 64 * KiB) && sizes.slice(0, -1).every((size) => size > 48 * KiB),
+      `${sizes}`,
+    )
+    assert.deepEqual(
+      decodeMessage(whole(pieces)).blocks.map(({ bytes }) => Buffer.from(bytes)),
+      blocks.map(({ bytes }) => bytes),
+    )
   })
 
   test('property: any wants come back as they were sent', () => {

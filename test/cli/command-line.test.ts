@@ -62,6 +62,8 @@ test('what cannot be understood: exit 2, one message, one hint, nothing on stdou
     [['get', CID, '--bootstrap', 'none', '--bootstrap', PEER], /cannot be combined/, /"none"/],
     [['serve', '--listen', '0.0.0.0:4001'], /not an address to listen on/, /\/ip4\/0\.0\.0\.0\/tcp\/4001/],
     [['serve', '--announce', 'example.net'], /not an address to announce/, /\/dns4\//],
+    [['serve', '--limit-up', '10'], /"10" is not a limit that --limit-up takes/, /10MiB/],
+    [['get', CID, '--limit-down', '1KiB'], /not a limit that --limit-down takes/, /at least 16KiB/],
     [['serve', '--offline'], /--offline/, /--bootstrap none/],
   ]
   for (const [args, message, hint] of rows) {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { bootstrapPeers, parseAnnounceAddress, parseListenAddress } from '../../src/cli/addresses.ts'
-import { parseDuration } from '../../src/cli/flags.ts'
+import { limitsFrom, parseDuration, parseLimit } from '../../src/cli/flags.ts'
 import { hasCode } from '../../src/common/errors.ts'
 
 const PEER = '/ip4/127.0.0.1/tcp/4001/p2p/12D3KooWKnDdG3iXw9eTFijk3EWSunZcFi54Zka4wmtqtt6rPxc8'
@@ -27,6 +27,44 @@ describe('parseDuration', () => {
       )
     })
   }
+})
+
+describe('limits', () => {
+  const rates: [string, number | null][] = [
+    ['16KiB', 16_384],
+    ['10MiB', 10_485_760],
+    ['1.5 GiB', 1_610_612_736],
+    ['none', null],
+  ]
+  for (const [text, limit] of rates) {
+    it(`read ${text}`, () => assert.equal(parseLimit(text, '--limit-up'), limit))
+  }
+
+  for (const text of ['', '0', '10', '10M', '10MB', '10mib', '-1MiB', '0MiB', '15KiB', '1e3MiB', '10MiB/s', 'None']) {
+    it(`refuse ${JSON.stringify(text)} and name the flag`, () => {
+      assert.throws(
+        () => parseLimit(text, '--limit-up'),
+        (error) => hasCode(error, 'usage') && error.message.includes('--limit-up'),
+      )
+    })
+  }
+
+  it('are those of the flags, else of the environment, else left to the configuration', () => {
+    assert.deepEqual(limitsFrom({}, {}), { up: undefined, down: undefined, lan: undefined })
+    const env = { P2P_LIMIT_UP: '1MiB', P2P_LIMIT_DOWN: 'none', P2P_LIMIT_LAN: '1' }
+    assert.deepEqual(limitsFrom({}, env), { up: 1_048_576, down: null, lan: true })
+    assert.deepEqual(limitsFrom({ limitUp: null, limitDown: 65_536 }, env), { up: null, down: 65_536, lan: true })
+    assert.equal(limitsFrom({ limitLan: true }, { P2P_LIMIT_LAN: '0' }).lan, true)
+  })
+
+  it('are refused in the environment too, and its variable named', () => {
+    for (const name of ['P2P_LIMIT_UP', 'P2P_LIMIT_DOWN', 'P2P_LIMIT_LAN']) {
+      assert.throws(
+        () => limitsFrom({}, { [name]: 'much' }),
+        (error) => hasCode(error, 'usage') && error.message.includes(name),
+      )
+    }
+  })
 })
 
 describe('bootstrapPeers', () => {

@@ -30,6 +30,7 @@ function event(changes: Partial<GetProgress> = {}): GetProgress {
     bytesPerSecond: 64 * MiB,
     etaSeconds: 6,
     duplicateBytes: 0,
+    heldBackBy: null,
     peers: [],
     ...changes,
   }
@@ -59,11 +60,35 @@ describe('progress lines', () => {
     )
   })
 
+  it('say below the total what a slow download waits for and what came twice', () => {
+    const slow = event({ etaSeconds: 60, heldBackBy: 'limit', duplicateBytes: MiB, peers: [peer(1)] })
+    const lines = progressLines(slow, SIZE)
+    assert.equal(lines[1], '  held to the limit  1.0 MiB duplicate')
+    assert.equal(lines.length, 3)
+    const sentence =
+      'Downloading  25.0 %  128.0 MiB of 512.0 MiB  64.0 MiB/s  ETA 1m00s  peers 1  held to the limit  1.0 MiB duplicate'
+    assert.equal(progressSentence(slow), sentence)
+    for (const [heldBackBy, text] of [
+      ['peer', 'waiting for peers'],
+      ['disk', 'waiting for the disk'],
+      ['hash', 'waiting for hashes'],
+    ] as const) {
+      assert.equal(progressLines(event({ etaSeconds: 60, heldBackBy }), SIZE)[1], `  ${text}`)
+    }
+    assert.equal(
+      progressLines(event({ etaSeconds: 5, heldBackBy: 'peer' }), SIZE).length,
+      1,
+      'what is soon done is not slow',
+    )
+  })
+
   it('fit the terminal in width and height', () => {
     const peers = Array.from({ length: 50 }, (_, index) => peer(index))
     for (const size of [SIZE, { columns: 40, rows: 8 }, { columns: 10, rows: 3 }]) {
       const lines = progressLines(event({ peers }), size)
       assert.ok(lines.length < size.rows, `${lines.length} lines in ${size.rows} rows`)
+      const withLosses = progressLines(event({ peers, duplicateBytes: 1 }), size)
+      assert.ok(withLosses.length < size.rows || size.rows === 3, `${withLosses.length} lines in ${size.rows} rows`)
       assert.ok(lines.every((line) => line.length < size.columns))
       const shown = lines.length - 2
       if (size.columns > 20) assert.equal(lines.at(-1), `  and ${50 - shown} more`)

@@ -26,6 +26,7 @@ function event(changes: Partial<GetProgress> = {}): GetProgress {
     bytesPerSecond: 0,
     etaSeconds: null,
     duplicateBytes: 0,
+    heldBackBy: null,
     peers: [],
     ...changes,
   }

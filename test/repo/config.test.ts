@@ -28,6 +28,15 @@ test('a file changes what it names and nothing else', async (t) => {
   assert.deepEqual((await loadConfig(file))['addresses.listen'], ['/ip4/0.0.0.0/tcp/4001', '/ip6/::/tcp/4001'])
 })
 
+test('limits are read as rates', async (t) => {
+  const file = join(await makeTempDir(t), 'config.json')
+  await writeFile(file, '{"limits": {"up": "10MiB", "lan": true}}')
+  const config = await loadConfig(file)
+  assert.deepEqual([config['limits.up'], config['limits.down'], config['limits.lan']], [10_485_760, null, true])
+  await writeFile(file, '{"limits": {"up": "none"}}')
+  assert.equal((await loadConfig(file))['limits.up'], null)
+})
+
 test('the default list of bootstrap peers is one that a file could hold', async (t) => {
   const folder = await makeTempDir(t)
   const { bootstrap } = await loadConfig(join(folder, 'none'))
@@ -51,6 +60,9 @@ const refused: [content: string, message: RegExp, hint?: RegExp][] = [
   ['{"addresses": {"listen": [4001]}}', /addresses.listen must be a list/],
   ['{"addresses": {"announce": ["127.0.0.1:4001"]}}', /addresses.announce holds "127.0.0.1:4001", which is not a mul/],
   ['{"addresses": {"announce": ["/ip4/1.2.3.400/tcp/1"]}}', /which is not a multiaddr/],
+  ['{"limits": {"up": 10}}', /limits.up must be a rate, as "10MiB"/],
+  ['{"limits": {"down": "10"}}', /limits.down must be a rate/],
+  ['{"limits": {"lan": "yes"}}', /limits.lan must be true or false/],
   ['{"bootstrap": ["/ip4/1.2.3.4/tcp/1"]}', /bootstrap holds "\/ip4\/1.2.3.4\/tcp\/1", which does not end in \/p2p\//],
 ]
 

@@ -37,6 +37,8 @@ const LOST_WANTS_WAIT_MS = 50
 /** What a session needs of the bitswap node that owns it. */
 export interface SessionHost {
   readonly clock: Clock
+  /** What receiving has cost so far, in all sessions. */
+  costs(): Pick<SessionStats, 'hashMs' | 'limitMs'>
   connect(source: Source, signal: AbortSignal): Promise<void>
   connectedPeers(): string[]
   describe(peerId: string): { multiaddr: string; rttMs: number | undefined } | undefined
@@ -155,6 +157,7 @@ export class BitswapSession implements Session {
       receivedBytes: this.#receivedBytes,
       duplicateBytes: this.#duplicateBytes,
       peers,
+      ...this.#host.costs(),
     }
   }
 

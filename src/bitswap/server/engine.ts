@@ -55,7 +55,7 @@ export class Engine {
   found(peerId: string, want: LedgerWant, size: number | null): Presence | undefined {
     const ledger = this.#ledgers.get(peerId)
     if (ledger?.get(want.key) !== want) return undefined
-    want.size = size
+    ledger.located(want.key, size)
     if (size === null) return want.sendDontHave ? { cid: want.cid, have: false } : undefined
     if (want.wantType !== WANT_HAVE || size <= HAVE_ANSWERED_BY_BLOCK_BYTES) return undefined
     ledger.settle(want.key)
@@ -64,10 +64,7 @@ export class Engine {
 
   /** The peers that wait for a block which has just come in; it can be sent to them now. */
   blockArrived(key: BlockKey, size: number): void {
-    for (const ledger of this.#ledgers.values()) {
-      const want = ledger.get(key)
-      if (want !== undefined) want.size = size
-    }
+    for (const ledger of this.#ledgers.values()) ledger.located(key, size)
   }
 
   /** The next message's worth of blocks for the peer that has least on its way, or undefined if none may be sent. */
@@ -78,7 +75,7 @@ export class Engine {
     for (const [peerId, ledger] of this.#ledgers) {
       if (ledger.outstandingBytes >= MAX_OUTSTANDING_PER_PEER) continue
       if (least !== undefined && ledger.outstandingBytes >= least.outstandingBytes) continue
-      if (!ledger.hasReady()) continue
+      if (!isWorthAMessage(ledger)) continue
       least = ledger
       leastPeer = peerId
     }
@@ -106,4 +103,12 @@ export class Engine {
   forget(peerId: string): void {
     this.#ledgers.delete(peerId)
   }
+}
+
+/**
+ * As Nagle's algorithm: less than a whole message goes out only while nothing else is on its way to the peer. Small
+ * blocks that are asked for one by one so share messages, and nobody waits for a timer.
+ */
+function isWorthAMessage({ outstandingBytes, readyBytes, hasReady }: Ledger): boolean {
+  return outstandingBytes === 0 ? hasReady : readyBytes >= TARGET_MESSAGE_BYTES
 }

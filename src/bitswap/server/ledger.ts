@@ -12,17 +12,26 @@ import { WANT_HAVE, type WantEntry, type WantType } from '../message.ts'
 const MAX_WANTS = 1024
 
 export interface LedgerWant {
-  key: BlockKey
-  cid: CID
-  wantType: WantType
-  priority: number
-  sendDontHave: boolean
+  readonly key: BlockKey
+  readonly cid: CID
+  readonly wantType: WantType
+  readonly priority: number
+  readonly sendDontHave: boolean
+  /** Order of arrival. */
+  readonly sequence: number
   /** Bytes of the block; undefined while it is not known whether we have it, null if we do not. */
-  size: number | null | undefined
+  readonly size: number | null | undefined
 }
 
+/** Only the ledger changes what the order of sending depends on. */
+type OwnWant = { -readonly [Field in keyof LedgerWant]: LedgerWant[Field] }
+
 export class Ledger {
-  readonly #wants = new Map<BlockKey, LedgerWant>()
+  readonly #wants = new Map<BlockKey, OwnWant>()
+  /** Wants whose block can be sent, the most urgent last. */
+  readonly #ready: OwnWant[] = []
+  #readyBytes = 0
+  #nextSequence = 0
   /** Bytes of blocks given to the network and not yet taken by the peer. */
   outstandingBytes = 0
   sentBytes = 0
@@ -32,34 +41,45 @@ export class Ledger {
     return this.#wants.size
   }
 
+  /** Bytes of the blocks that can be sent. */
+  get readyBytes(): number {
+    return this.#readyBytes
+  }
+
+  get hasReady(): boolean {
+    return this.#ready.length > 0
+  }
+
   /** Takes the wants of one message; returns those that must be looked up in the store. */
   apply(entries: readonly WantEntry[], full: boolean): LedgerWant[] {
-    if (full) this.#wants.clear()
+    if (full) this.#clear()
     const fresh: LedgerWant[] = []
     for (const entry of entries) {
       const key = blockKey(entry.cid)
       if (entry.cancel) {
-        this.#wants.delete(key)
+        this.settle(key)
         continue
       }
       const known = this.#wants.get(key)
       if (known !== undefined) {
+        const isLookedUp = known.size === undefined
+        this.#unready(known)
+        known.size = undefined
         known.priority = entry.priority
         // A want for the block outranks one for its presence.
         if (entry.wantType !== WANT_HAVE) known.wantType = entry.wantType
         known.sendDontHave ||= entry.sendDontHave
-        if (known.size === undefined) continue
-        known.size = undefined
-        fresh.push(known)
+        if (!isLookedUp) fresh.push(known)
         continue
       }
       if (this.#wants.size >= MAX_WANTS && !this.#evictFor(entry.priority)) continue
-      const want: LedgerWant = {
+      const want: OwnWant = {
         key,
         cid: entry.cid,
         wantType: entry.wantType,
         priority: entry.priority,
         sendDontHave: entry.sendDontHave,
+        sequence: this.#nextSequence++,
         size: undefined,
       }
       this.#wants.set(key, want)
@@ -73,49 +93,79 @@ export class Ledger {
     return this.#wants.get(key)
   }
 
-  /** The want has been answered. */
+  /** What the store says of a want that still stands: how many bytes its block has, or null. */
+  located(key: BlockKey, size: number | null): void {
+    const want = this.#wants.get(key)
+    if (want === undefined) return
+    this.#unready(want)
+    want.size = size
+    if (size === null) return
+    this.#ready.splice(this.#placeOf(want), 0, want)
+    this.#readyBytes += size
+  }
+
+  /** The want has been answered, or is none any more. */
   settle(key: BlockKey): void {
+    const want = this.#wants.get(key)
+    if (want === undefined) return
+    this.#unready(want)
     this.#wants.delete(key)
   }
 
   /** Wants whose block is here and can be sent, most urgent first, up to `maxBytes` but at least one. */
   takeReady(maxBytes: number): LedgerWant[] {
-    const ready = [...this.#wants.values()].filter(({ size }) => typeof size === 'number')
-    ready.sort((a, b) => b.priority - a.priority)
     const taken: LedgerWant[] = []
     let bytes = 0
-    for (const want of ready) {
-      if (taken.length > 0 && bytes + (want.size ?? 0) > maxBytes) break
+    for (let want = this.#ready.at(-1); want !== undefined; want = this.#ready.at(-1)) {
       bytes += want.size ?? 0
+      if (taken.length > 0 && bytes > maxBytes) break
       taken.push(want)
-      this.#wants.delete(want.key)
+      this.settle(want.key)
     }
     return taken
   }
 
-  /** Whether anything can be sent, and how much in all. */
-  readyBytes(): number {
-    let bytes = 0
-    for (const { size } of this.#wants.values()) bytes += size ?? 0
-    return bytes
+  #clear(): void {
+    this.#wants.clear()
+    this.#ready.length = 0
+    this.#readyBytes = 0
   }
 
-  hasReady(): boolean {
-    for (const { size } of this.#wants.values()) if (typeof size === 'number') return true
-    return false
+  #unready(want: OwnWant): void {
+    const place = this.#placeOf(want)
+    if (this.#ready[place] !== want) return
+    this.#ready.splice(place, 1)
+    this.#readyBytes -= want.size ?? 0
+  }
+
+  /** Where the want is in the queue, or would be. */
+  #placeOf(want: OwnWant): number {
+    let low = 0
+    let high = this.#ready.length
+    while (low < high) {
+      const middle = (low + high) >>> 1
+      if (isSooner(this.#ready[middle]!, want)) high = middle
+      else if (this.#ready[middle] === want) return middle
+      else low = middle + 1
+    }
+    return low
   }
 
   #evictFor(priority: number): boolean {
     let lowest: LedgerWant | undefined
     for (const want of this.#wants.values()) {
       if (want.size === null) {
-        this.#wants.delete(want.key)
+        this.settle(want.key)
         return true
       }
       if (lowest === undefined || want.priority < lowest.priority) lowest = want
     }
     if (lowest === undefined || lowest.priority >= priority) return false
-    this.#wants.delete(lowest.key)
+    this.settle(lowest.key)
     return true
   }
+}
+
+function isSooner(a: LedgerWant, b: LedgerWant): boolean {
+  return a.priority === b.priority ? a.sequence < b.sequence : a.priority > b.priority
 }

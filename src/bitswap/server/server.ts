@@ -102,7 +102,7 @@ export class Server {
 
   async #deliver(serving: Serving, { blocks, presences }: ReadBlocks): Promise<void> {
     const { peerId } = serving
-    const pendingBytes = this.#engine.ledgerOf(peerId)?.readyBytes() ?? 0
+    const pendingBytes = this.#engine.ledgerOf(peerId)?.readyBytes ?? 0
     const sent =
       blocks.length + presences.length > 0 &&
       (await this.#send(peerId, encodeReply({ blocks, presences, pendingBytes })))

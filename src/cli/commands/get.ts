@@ -1,14 +1,15 @@
 /** `p2p get`: a reference -> a file, a folder, or bytes on stdout. */
 
-import { basename, resolve } from 'node:path'
+import { resolve } from 'node:path'
 import { errnoOf, localIoError, P2PError } from '../../common/errors.ts'
-import { formatBytes, formatDuration, SECOND_MS, shortPeerId } from '../../common/units.ts'
 import { parsePeerAddress, parseRef } from '../../dag/ref.ts'
-import type { GetResult, GetTarget } from '../../node/api.ts'
+import type { GetTarget } from '../../node/api.ts'
 import { type Context, withNode } from '../context.ts'
+import type { LimitFlags } from '../flags.ts'
+import { getSummary } from '../get-summary.ts'
 import type { Outcome } from '../outcome.ts'
 
-export interface GetFlags {
+export interface GetFlags extends LimitFlags {
   output?: string
   peer?: string[]
   timeout?: number
@@ -16,9 +17,6 @@ export interface GetFlags {
   pin?: boolean
   copy?: boolean
 }
-
-/** Beyond these the summary gives a number only. */
-const MAX_PEERS_SHOWN = 10
 
 /** @throws P2PError as `Api.get` does; `usage` for flags that exclude each other */
 export async function get(context: Context, ref: string, flags: GetFlags): Promise<Outcome> {
@@ -40,10 +38,11 @@ export async function get(context: Context, ref: string, flags: GetFlags): Promi
     bytesPerSecond: 0,
     etaSeconds: null,
     duplicateBytes: 0,
+    heldBackBy: null,
     peers: [],
   })
 
-  const result = await withNode(context, { command: 'p2p get', holdTimeoutMs: flags.timeout }, (node) =>
+  const result = await withNode(context, { command: 'p2p get', holdTimeoutMs: flags.timeout, limits: flags }, (node) =>
     node.get(ref, {
       target,
       peers,
@@ -60,7 +59,7 @@ export async function get(context: Context, ref: string, flags: GetFlags): Promi
   const { cid, path, skipped, stats } = result
   return {
     result: { cid, path, skipped, stats },
-    summary: summaryOf(result),
+    summary: getSummary(result),
     problems: skipped.map(({ name, reason }) => `${name} is left out: ${reason}`),
     failure:
       skipped.length === 0
@@ -89,25 +88,4 @@ function writeFlushed(stdout: Context['stdout'], bytes: Uint8Array): Promise<voi
       else reject(errnoOf(error) === 'EPIPE' ? error : localIoError(error, 'write', 'stdout'))
     })
   })
-}
-
-function summaryOf({ path, stats }: GetResult): string[] {
-  const givers = stats.peers.filter((peer) => peer.bytes > 0).toSorted((a, b) => b.bytes - a.bytes)
-  const duplicatePercent = stats.receivedBytes === 0 ? 0 : (100 * stats.duplicateBytes) / stats.receivedBytes
-  const fetchedBytes = givers.reduce((sum, peer) => sum + peer.bytes, 0)
-  const facts = [
-    `${formatBytes(stats.bytes)} in ${formatDuration(stats.seconds * SECOND_MS)}`,
-    ...(stats.seconds > 0 && fetchedBytes > 0 ? [`${formatBytes(fetchedBytes / stats.seconds)}/s`] : []),
-    givers.length === 0 ? 'all of it was here' : `from ${givers.length} ${givers.length === 1 ? 'peer' : 'peers'}`,
-    `${duplicatePercent.toFixed(1)} % duplicate`,
-    'verified',
-  ]
-  const where = path === null ? 'Done' : `Saved ${basename(path)}`
-  const lines = [`${where}: ${facts.join(', ')}.`]
-  if (path !== null) lines.push(`  ${path}`)
-  for (const peer of givers.slice(0, MAX_PEERS_SHOWN)) {
-    lines.push(`  ${formatBytes(peer.bytes)} from ${shortPeerId(peer.peerId)}  ${peer.multiaddr}`)
-  }
-  if (givers.length > MAX_PEERS_SHOWN) lines.push(`  and ${givers.length - MAX_PEERS_SHOWN} more`)
-  return lines
 }

@@ -4,9 +4,10 @@ import { P2PError } from '../../common/errors.ts'
 import type { ServeEvent } from '../../daemon/serve.ts'
 import { parseAnnounceAddress, parseListenAddress } from '../addresses.ts'
 import { type Context, nodeOptionsFor } from '../context.ts'
+import type { LimitFlags } from '../flags.ts'
 import type { Outcome } from '../outcome.ts'
 
-export interface ServeFlags {
+export interface ServeFlags extends LimitFlags {
   listen?: string[]
   announce?: string[]
   timeout?: number
@@ -21,7 +22,7 @@ export async function serve(context: Context, flags: ServeFlags): Promise<Outcom
   }
   const listen = flags.listen?.map(parseListenAddress)
   const announce = flags.announce?.map(parseAnnounceAddress)
-  const options = await nodeOptionsFor(context, { command: 'p2p serve', holdTimeoutMs: flags.timeout })
+  const options = await nodeOptionsFor(context, { command: 'p2p serve', holdTimeoutMs: flags.timeout, limits: flags })
   const { runServe } = await import('../../daemon/serve.ts')
   await runServe({ ...options, listen, announce }, { signal: context.signal, onEvent: eventPrinter(context) })
   return { result: {}, summary: ['Stopped.'] }

@@ -9,7 +9,7 @@ import type { BlockStore } from '../../blockstore/blockstore.ts'
 import type { References } from '../../blockstore/references.ts'
 import type { Clock } from '../../common/clock.ts'
 import { P2PError } from '../../common/errors.ts'
-import type { GetPhase, OnProgress } from '../../common/progress.ts'
+import type { GetPhase, HeldBackBy, OnProgress } from '../../common/progress.ts'
 import { formatDuration, KiB, MINUTE_MS, SECOND_MS } from '../../common/units.ts'
 import type { BlockReader } from '../../dag/block.ts'
 import { parseRef, type Ref, sourcesOf } from '../../dag/ref.ts'
@@ -23,13 +23,14 @@ import type { Routing } from '../../routing/routing.ts'
 import { type ExportProgress, exportTree } from '../../unixfs/exporter.ts'
 import { resolvePath } from '../../unixfs/path.ts'
 import type { GetOptions, GetResult, GetTarget } from '../api.ts'
+import { heldBackBy, type LoadSample } from './bottleneck.ts'
 import { Sources } from './sources.ts'
 
 const DEFAULT_TIMEOUT_MS = MINUTE_MS
 const REPORT_MS = 250
 /** So many bytes show that a block is on its way. */
 const LIFE_SIGN_BYTES = 64 * KiB
-/** The rate shown is that of the last few seconds. */
+/** What is shown is that of the last few seconds. */
 const RATE_WINDOW_MS = 5 * SECOND_MS
 
 export interface GetParts {
@@ -57,13 +58,15 @@ class Get {
   #session: Promise<Session> | undefined
   #openSession: Session | undefined
   #sources: Sources | undefined
-  #exported: ExportProgress = { bytes: 0, totalBytes: null }
+  #exported: ExportProgress = { bytes: 0, totalBytes: null, queuedBytes: 0 }
   #phase: GetPhase = 'connecting'
   #lastVerifiedBytes = 0
   #lastReceivedBytes = 0
   #stream: StreamOutput | undefined
   #lastProgressAt: number
-  readonly #samples: { at: number; bytes: number }[] = []
+  readonly #samples: { atMs: number; bytes: number }[] = []
+  /** Since content is being downloaded. */
+  readonly #loads: LoadSample[] = []
 
   constructor(parts: GetParts, ref: Ref, options: GetOptions) {
     this.#parts = parts
@@ -241,6 +244,7 @@ class Get {
       bytesPerSecond: rate,
       etaSeconds: totalBytes === null || rate === 0 ? null : Math.ceil((totalBytes - bytes) / rate),
       duplicateBytes: stats?.duplicateBytes ?? 0,
+      heldBackBy: this.#heldBackBy(stats),
       peers: (stats?.peers ?? []).map(({ rttMs, ...peer }) => ({ ...peer, rttMs: rttMs ?? null })),
     })
   }
@@ -254,11 +258,23 @@ class Get {
   }
 
   #rate(bytes: number): number {
-    const now = this.#parts.clock.monotonicMs()
-    this.#samples.push({ at: now, bytes })
-    while (this.#samples.length > 2 && now - this.#samples[0]!.at > RATE_WINDOW_MS) this.#samples.shift()
+    const atMs = this.#parts.clock.monotonicMs()
+    addToWindow(this.#samples, { atMs, bytes })
     const first = this.#samples[0]!
-    return now > first.at ? ((bytes - first.bytes) / (now - first.at)) * SECOND_MS : 0
+    return atMs > first.atMs ? ((bytes - first.bytes) / (atMs - first.atMs)) * SECOND_MS : 0
+  }
+
+  #heldBackBy(stats: SessionStats | undefined): HeldBackBy | null {
+    if (this.#phase !== 'downloading' || stats === undefined) return null
+    addToWindow(this.#loads, {
+      atMs: this.#parts.clock.monotonicMs(),
+      inFlightBytes: stats.peers.reduce((sum, peer) => sum + peer.inFlightBytes, 0),
+      // In a stream most of it waits for what comes before it.
+      queuedWriteBytes: this.#stream?.isBlocked === false ? 0 : this.#exported.queuedBytes,
+      hashMs: stats.hashMs,
+      limitMs: stats.limitMs,
+    })
+    return heldBackBy(this.#loads)
   }
 
   #result(root: CID, target: string | undefined, skipped: GetResult['skipped']): GetResult {
@@ -273,15 +289,21 @@ class Get {
         duplicateBytes: stats?.duplicateBytes ?? 0,
         blocks: stats?.blocks ?? 0,
         seconds: (this.#parts.clock.monotonicMs() - this.#startedAt) / SECOND_MS,
-        peers: (stats?.peers ?? []).map(({ peerId, multiaddr, bytes, blocks }) => ({
+        peers: (stats?.peers ?? []).map(({ peerId, multiaddr, path, bytes, blocks }) => ({
           peerId,
           multiaddr,
+          path,
           bytes,
           blocks,
         })),
       },
     }
   }
+}
+
+function addToWindow<T extends { atMs: number }>(samples: T[], sample: T): void {
+  samples.push(sample)
+  while (samples.length > 2 && sample.atMs - samples[0]!.atMs > RATE_WINDOW_MS) samples.shift()
 }
 
 function pathOf(target: Exclude<GetTarget, { kind: 'stream' }>, ref: Ref): string {

@@ -58,6 +58,16 @@ describe('bitswap engine', () => {
     assert.deepEqual([engine.ledgerOf('a')?.sentBytes, engine.ledgerOf('a')?.sentBlocks], [MiB, 1])
   })
 
+  test('what is asked for while something is on its way shares the next message', () => {
+    const engine = new Engine()
+    give(engine, 'a', [want(1)], 4 * KiB)
+    const first = engine.next()!
+    for (let index = 2; index < 10; index++) give(engine, 'a', [want(index)], 4 * KiB)
+    assert.equal(engine.next(), undefined)
+    engine.finished(first, first.bytes, 1)
+    assert.equal(engine.next()?.wants.length, 8)
+  })
+
   test('says at once that a block is not here, and sends it when it comes', () => {
     const engine = new Engine()
     const [presence] = give(engine, 'a', [want(1)], null)
