@@ -4,6 +4,7 @@
  * @see https://specs.ipfs.tech/bitswap-protocol/
  */
 
+import type { PeerId } from '@libp2p/interface'
 import { create as createDigest } from 'multiformats/hashes/digest'
 import type { BlockStore } from '../blockstore/blockstore.ts'
 import type { AbortOptions } from '../common/abort.ts'
@@ -31,16 +32,21 @@ export interface BitswapInit {
   onError?: ((message: string) => void) | undefined
 }
 
+export interface BitswapComponents extends NetworkComponents {
+  peerId: PeerId
+}
+
 /** Memory of messages that have been dealt with, kept for the next ones. */
 const IDLE_BUFFER_BYTES = 16 * MiB
 
 /** Returns the factory that libp2p calls with its components. */
-export function bitswap(init: BitswapInit): (components: NetworkComponents) => Bitswap {
+export function bitswap(init: BitswapInit): (components: BitswapComponents) => Bitswap {
   return (components) => new Bitswap(components, init)
 }
 
 export class Bitswap implements Exchange, NetworkListener, SessionHost {
   readonly clock: Clock
+  readonly peerId: string
   readonly #init: BitswapInit
   readonly #buffers = new BufferPool(IDLE_BUFFER_BYTES)
   readonly #network: BitswapNetwork
@@ -48,8 +54,9 @@ export class Bitswap implements Exchange, NetworkListener, SessionHost {
   readonly #sessions = new Set<BitswapSession>()
   readonly #queues = new Map<string, MessageQueue>()
 
-  constructor(components: NetworkComponents, init: BitswapInit) {
+  constructor(components: BitswapComponents, init: BitswapInit) {
     this.#init = init
+    this.peerId = components.peerId.toString()
     this.clock = init.clock ?? systemClock
     this.#network = new BitswapNetwork(components, this, this.#buffers)
     this.#server = new Server({

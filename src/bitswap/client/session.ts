@@ -37,6 +37,7 @@ const LOST_WANTS_WAIT_MS = 50
 /** What a session needs of the bitswap node that owns it. */
 export interface SessionHost {
   readonly clock: Clock
+  readonly peerId: string
   connect(source: Source, signal: AbortSignal): Promise<void>
   connectedPeers(): string[]
   describe(peerId: string): { multiaddr: string; rttMs: number | undefined } | undefined
@@ -75,7 +76,7 @@ interface PeerRecord {
 export class BitswapSession implements Session {
   readonly #host: SessionHost
   readonly #options: SessionOptions
-  readonly #plan = new SessionPlan()
+  readonly #plan: SessionPlan
   readonly #waiting = new Map<BlockKey, Waiting>()
   readonly #peers = new Map<string, PeerRecord>()
   readonly #probed = new Set<string>()
@@ -90,6 +91,7 @@ export class BitswapSession implements Session {
   constructor(host: SessionHost, options: SessionOptions) {
     this.#host = host
     this.#options = options
+    this.#plan = new SessionPlan(host.peerId)
     options.signal?.addEventListener('abort', this.#onOuterAbort, { once: true })
   }
 
@@ -358,7 +360,7 @@ export class BitswapSession implements Session {
     if (this.#abort.signal.aborted) return
     const now = this.#now()
     for (const action of this.#plan.next(now)) this.#send(action)
-    for (const cid of this.#plan.lostWants(now)) this.#options.onEvent?.({ type: 'nobody-has', cid: cid.toString() })
+    for (const cid of this.#plan.lostWants()) this.#options.onEvent?.({ type: 'nobody-has', cid: cid.toString() })
     if (this.#plan.wantCount === 0) this.#stopTicking()
     else this.#ticker ??= setInterval(() => this.#tick(), TICK_MS)
   }
@@ -374,6 +376,7 @@ export class BitswapSession implements Session {
   #send({ type, peerId, cid }: PlanAction): void {
     const queue = this.#host.queueTo(peerId)
     if (type === 'want') queue.want(cid)
+    else if (type === 'probe') queue.want(cid, WANT_HAVE)
     else if (!this.#host.wantedElsewhere(this, blockKey(cid))) queue.cancel(cid)
   }
 
