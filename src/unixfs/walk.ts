@@ -82,6 +82,9 @@ interface FileCursor {
   depth: number
   children: FileChild[]
   heldBytes: number
+  /** The leaf to begin with; after the last one come those before it. */
+  firstLeaf: number
+  /** How many children have been looked at for leaves. */
   nextLeaf: number
   nextNode: number
 }
@@ -93,6 +96,7 @@ interface FolderCursor {
   entries: DirectoryEntry[]
   subShards: CID[]
   heldBytes: number
+  firstLeaf: number
   nextLeaf: number
   nextNode: number
   nextShard: number
@@ -100,8 +104,12 @@ interface FolderCursor {
 
 type Cursor = FileCursor | FolderCursor
 
+/** Which of a node's leaves to ask for first. */
+export type FirstLeaf = (leaves: number) => number
+
 export class Walk {
   readonly #checkName: (name: string) => void
+  readonly #firstLeaf: FirstLeaf
   readonly #cursors: Cursor[] = []
   #root: CID | undefined
   #nodesAhead = 0
@@ -113,8 +121,9 @@ export class Walk {
   #unmeasured = 1
 
   /** @param checkName - throws for a name that must not reach the disk; its entry is then refused */
-  constructor(root: CID, checkName: (name: string) => void) {
+  constructor(root: CID, checkName: (name: string) => void, firstLeaf: FirstLeaf = () => 0) {
     this.#root = root
+    this.#firstLeaf = firstLeaf
     this.#checkName = checkName
   }
 
@@ -222,7 +231,7 @@ export class Walk {
 
   #leafOfFile(cursor: FileCursor, before: number, mayGrow: boolean): LeafStep | NodeStep | undefined {
     while (cursor.nextLeaf < cursor.children.length) {
-      const child = cursor.children[cursor.nextLeaf]!
+      const child = cursor.children[(cursor.firstLeaf + cursor.nextLeaf) % cursor.children.length]!
       const offset = cursor.base + child.offset
       if (mayBeLeaf(child) && (offset >= before || (child.cid.code !== RAW && !mayGrow))) return undefined
       cursor.nextLeaf++
@@ -253,7 +262,7 @@ export class Walk {
 
   #leafOfFolder(cursor: FolderCursor): LeafStep | undefined {
     while (cursor.nextLeaf < cursor.entries.length) {
-      const entry = cursor.entries[cursor.nextLeaf++]!
+      const entry = cursor.entries[(cursor.firstLeaf + cursor.nextLeaf++) % cursor.entries.length]!
       if (entry.cid.code !== RAW) continue
       const file = this.#file([...cursor.path, entry.name], undefined)
       const expectedBytes = Math.min(entry.tsize, MAX_LEAF_BYTES)
@@ -318,6 +327,7 @@ export class Walk {
       depth,
       children: node.children,
       heldBytes: blockBytes,
+      firstLeaf: this.#firstLeaf(node.children.length),
       nextLeaf: 0,
       nextNode: 0,
     }
@@ -355,6 +365,7 @@ export class Walk {
       entries,
       subShards,
       heldBytes: blockBytes,
+      firstLeaf: this.#firstLeaf(entries.length),
       nextLeaf: 0,
       nextNode: 0,
       nextShard: 0,
