@@ -11,8 +11,6 @@ import { type BlockKey, blockKey } from '../../src/dag/cid.ts'
 import { numberedBlock } from '../support/blocks.ts'
 
 const TICK_MS = 250
-/** From the arrival of a block until it can be given to others. */
-const STORE_MS = 10
 /** What a download has in flight, as the exporter does. */
 const WINDOW_BLOCKS = 48
 
@@ -25,23 +23,29 @@ export interface NodeOptions {
   startsAtMs?: number
 }
 
+export interface SimulationOptions {
+  blocks: number
+  blockBytes?: number
+  latencyMs?: number
+  storeMs?: number
+}
+
 export class Simulation {
   now = 0
   readonly cids = new Map<BlockKey, ReturnType<typeof numberedBlock>['cid']>()
   readonly keys: BlockKey[]
   readonly blockBytes: number
   readonly latencyMs: number
+  /** From the arrival of a block until it can be given to others. */
+  readonly storeMs: number
   readonly #nodes = new Map<string, SimulatedNode>()
   readonly #events: { at: number; order: number; run: () => void }[] = []
   #order = 0
 
-  constructor({
-    blocks,
-    blockBytes = MiB,
-    latencyMs = 1,
-  }: { blocks: number; blockBytes?: number; latencyMs?: number }) {
+  constructor({ blocks, blockBytes = MiB, latencyMs = 1, storeMs = 10 }: SimulationOptions) {
     this.blockBytes = blockBytes
     this.latencyMs = latencyMs
+    this.storeMs = storeMs
     this.keys = Array.from({ length: blocks }, (_, index) => {
       const { cid } = numberedBlock(index)
       this.cids.set(blockKey(cid), cid)
@@ -207,7 +211,7 @@ export class SimulatedNode {
       this.#inWindow--
       this.#missing--
       if (this.#toWant.length > 0) this.#wantNext()
-      this.#simulation.after(STORE_MS, () => {
+      this.#simulation.after(this.#simulation.storeMs, () => {
         this.#has.add(key)
         for (const { peerId } of this.#engine.blockArrived(key, blockBytes)) this.#tell(peerId, key, true)
         this.#serve()

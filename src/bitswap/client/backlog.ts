@@ -5,11 +5,15 @@
 
 import type { Want } from './plan-records.ts'
 
-/** Asked of a peer that failed, own turn, next in turn, all other turns. */
-const RARE_LEVELS = 4
+/** Asked of a peer that failed, own turn; next in turn, all other turns. */
+const OWN_LEVELS = 2
+const RARE_LEVELS = OWN_LEVELS + 2
 /** Asked of a peer that failed, one copy, two, more. */
 const OFFERED_LEVELS = 4
 const LEVELS = RARE_LEVELS + OFFERED_LEVELS
+
+/** No partial peer has it and it is this session's turn, or that of others first; or some partial peer has it. */
+export type WantKind = 'own' | 'others' | 'offered'
 
 export class Backlog {
   readonly #levels: Set<Want>[] = Array.from({ length: LEVELS }, () => new Set())
@@ -46,8 +50,10 @@ export class Backlog {
   }
 
   /** The wants level by level; wants may be put and removed meanwhile. */
-  *levels(): Iterable<{ offered: boolean; wants: Iterable<Want> }> {
-    for (const [level, wants] of this.#levels.entries()) yield { offered: level >= RARE_LEVELS, wants }
+  *levels(): Iterable<{ kind: WantKind; wants: Iterable<Want> }> {
+    for (const [level, wants] of this.#levels.entries()) {
+      yield { kind: level < OWN_LEVELS ? 'own' : level < RARE_LEVELS ? 'others' : 'offered', wants }
+    }
   }
 
   /** Those that no partial peer has. */

@@ -21,6 +21,7 @@ export class PeerPace {
   /** Sums that fade with {@link RATE_HALF_LIFE_MS}: what arrived, and how long the peer was busy with it. */
   #fadingBytes = 0
   #fadingMs = 0
+  #fadingBlocks = 0
   #slowStartBytes = 0
 
   constructor(now: number) {
@@ -32,12 +33,18 @@ export class PeerPace {
     return this.#fadingMs === 0 ? undefined : Math.max(1, (this.#fadingBytes / this.#fadingMs) * SECOND_MS)
   }
 
+  /** Milliseconds from one block to the next, lately; 0 before the first delivery. */
+  get blockMs(): number {
+    return this.#fadingBlocks === 0 ? 0 : this.#fadingMs / this.#fadingBlocks
+  }
+
   /** A block that was asked for at `askedAt` has come. */
   delivered(bytes: number, askedAt: number, now: number): void {
     const busyMs = Math.max(0.01, now - Math.max(askedAt, this.lastDeliveryAt))
     const keep = 2 ** (-busyMs / RATE_HALF_LIFE_MS)
     this.#fadingBytes = this.#fadingBytes * keep + bytes
     this.#fadingMs = this.#fadingMs * keep + busyMs
+    this.#fadingBlocks = this.#fadingBlocks * keep + 1
     this.lastDeliveryAt = now
     this.deliveredBlocks++
     this.#slowStartBytes = Math.min(

@@ -4,7 +4,11 @@ import type { CID } from 'multiformats/cid'
 import { type BlockKey, blockKey } from '../../dag/cid.ts'
 import { Holdings } from './holdings.ts'
 import { PeerPace } from './peer-pace.ts'
+import { PeerPulse } from './peer-pulse.ts'
+import { RecentKeys } from './recent-keys.ts'
 import { seedOf } from './rendezvous.ts'
+
+const REMEMBERED_KEYS = 8192
 
 export interface Want {
   readonly key: BlockKey
@@ -32,12 +36,10 @@ export interface PlanPeer {
   readonly pace: PeerPace
   readonly holdings: Holdings
   readonly asked: Map<BlockKey, Want>
-  lastHeardAt: number
-  /** Bytes since then that were too few to count as life. */
-  heardBytes: number
+  readonly pulse: PeerPulse
   stalled: boolean
-  /** What was asked lately, to tell a late block from one that was never asked for. */
-  readonly remembered: Set<BlockKey>
+  /** What it was asked for, to tell a late block from one that was never asked for. */
+  readonly remembered: RecentKeys
 }
 
 export function newWant(cid: CID, index: number, bytes: number): Want {
@@ -64,9 +66,8 @@ export function newPeer(id: string, now: number): PlanPeer {
     pace: new PeerPace(now),
     holdings: new Holdings(),
     asked: new Map(),
-    lastHeardAt: now,
-    heardBytes: 0,
+    pulse: new PeerPulse(now),
     stalled: false,
-    remembered: new Set(),
+    remembered: new RecentKeys(REMEMBERED_KEYS),
   }
 }

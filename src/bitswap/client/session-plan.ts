@@ -26,14 +26,12 @@ const MAX_WANTS_PER_PEER = 1024
 /** Of these, blocks that a peer is only asked whether it has. */
 const MAX_PROBES_PER_PEER = 512
 const MIN_DEPTH_BLOCKS = 2
+/** Of a peer's depth, for blocks that others have their turn with first: they may be on their way to them. */
+const SHARE_FOR_OTHERS = 0.5
 /** What a block is taken to weigh while its size is unknown. */
 const UNKNOWN_BLOCK_BYTES = 256 * KiB
 /** Before anything is measured. */
 const INITIAL_RATE = 4 * MiB
-/** A peer that was asked and sends nothing for so long, or for four of its response times, is stalled. */
-const STALL_MIN_MS = 2.5 * SECOND_MS
-/** 100 kbit/s, as boxo demands of a peer that it sends to; slower is as good as silent. */
-const MIN_BYTES_PER_SECOND = 12_500
 /** A stalled peer that is the only one is asked again after so long. */
 const REPEAT_MS = 10 * SECOND_MS
 /** "I do not have it" is believed for so long, unless the peer says otherwise by itself. */
@@ -46,8 +44,6 @@ const TAKEOVER_CHECK_MS = 20
 const DUPLICATE_BUDGET = 0.01
 /** A block that its holder needs longer for may be asked of another whatever the budget says. */
 const SLOW_TAIL_MS = 2 * SECOND_MS
-/** Keys remembered per peer. */
-const REMEMBERED_KEYS = 8192
 
 export interface PlanAction {
   /** `probe` asks whether the peer has the block. */
@@ -137,12 +133,7 @@ export class SessionPlan {
 
   /** Bytes from the peer: it is alive, even if its block is not complete yet, unless they only trickle. */
   heard(peerId: string, bytes: number, now: number): void {
-    const peer = this.#peers.get(peerId)
-    if (peer === undefined) return
-    peer.heardBytes += bytes
-    if (peer.heardBytes < ((now - peer.lastHeardAt) * MIN_BYTES_PER_SECOND) / SECOND_MS) return
-    peer.heardBytes = 0
-    peer.lastHeardAt = now
+    this.#peers.get(peerId)?.pulse.heard(bytes, now)
   }
 
   /** A block whose hash is `key` came from the peer. Others that were asked for it are told to stop. */
@@ -150,7 +141,7 @@ export class SessionPlan {
     const peer = this.#peers.get(peerId)
     const want = this.#wants.get(key)
     if (peer !== undefined) {
-      peer.lastHeardAt = now
+      peer.pulse.beat(now)
       const askedAt = want?.holders.get(peerId)?.askedAt
       if (askedAt !== undefined) {
         peer.pace.delivered(bytes, askedAt, now)
@@ -166,7 +157,7 @@ export class SessionPlan {
   dontHave(peerId: string, key: BlockKey, now: number): void {
     const peer = this.#peers.get(peerId)
     if (peer === undefined) return
-    peer.lastHeardAt = now
+    peer.pulse.beat(now)
     const want = this.#wants.get(key)
     if (want === undefined) return
     if (peer.holdings.miss(this.#firstIndex())) this.#turnsChanged = true
@@ -244,13 +235,14 @@ export class SessionPlan {
   }
 
   #assign(now: number): void {
-    for (const { offered, wants } of this.#backlog.levels()) {
+    for (const { kind, wants } of this.#backlog.levels()) {
+      const share = kind === 'others' ? SHARE_FOR_OTHERS : 1
       for (const want of wants) {
         let best: PlanPeer | undefined
         let bestMs = Number.POSITIVE_INFINITY
         let anyRoom = false
         for (const peer of this.#peers.values()) {
-          if ((peer.holdings.isPartial && !offered) || !this.#hasRoom(peer, want.bytes)) continue
+          if ((peer.holdings.isPartial && kind !== 'offered') || !this.#hasRoom(peer, want.bytes, share)) continue
           anyRoom = true
           if (!mayGive(peer, want, now)) continue
           const ms = peer.pace.deliveryMs(want.bytes, this.#rate(peer))
@@ -270,26 +262,15 @@ export class SessionPlan {
     want.urgent = false
     want.reportedLost = false
     if (peer.asked.size === 0) {
-      peer.lastHeardAt = now
+      peer.pulse.beat(now)
       peer.pace.lastDeliveryAt = now
     }
     want.holders.set(peer.id, { askedAt: now })
     peer.asked.set(want.key, want)
     peer.pace.outstandingBytes += want.bytes
     peer.holdings.endProbe(want.index)
-    this.#remember(peer, want)
+    peer.remembered.add(want.key, peer.asked)
     this.#actions.push({ type: 'want', peerId: peer.id, cid: want.cid })
-  }
-
-  #remember({ asked, remembered }: PlanPeer, want: Want): void {
-    remembered.delete(want.key)
-    remembered.add(want.key)
-    if (remembered.size <= REMEMBERED_KEYS) return
-    for (const oldest of remembered) {
-      if (asked.has(oldest)) continue
-      remembered.delete(oldest)
-      return
-    }
   }
 
   /** Ends one peer's part in a want. */
@@ -373,7 +354,7 @@ export class SessionPlan {
     if (want.holders.has(peer.id) || peer.holdings.has(want.index)) return
     peer.holdings.probed(want.index)
     // A server may answer with the block where it is small.
-    this.#remember(peer, want)
+    peer.remembered.add(want.key, peer.asked)
     this.#actions.push({ type: 'probe', peerId: peer.id, cid: want.cid })
   }
 
@@ -397,10 +378,11 @@ export class SessionPlan {
     return false
   }
 
-  #hasRoom({ asked, pace, stalled }: PlanPeer, bytes: number): boolean {
+  /** @param share - of what may be outstanding with the peer */
+  #hasRoom({ asked, pace, stalled }: PlanPeer, bytes: number, share = 1): boolean {
     if (asked.size === 0) return true
     if (stalled || asked.size >= MAX_WANTS_PER_PEER) return false
-    return asked.size < MIN_DEPTH_BLOCKS || pace.outstandingBytes + bytes <= pace.depthBytes()
+    return asked.size < share * MIN_DEPTH_BLOCKS || pace.outstandingBytes + bytes <= share * pace.depthBytes()
   }
 
   /** Bytes a second expected of a peer; one that has not delivered yet is taken for an average one. */
@@ -421,17 +403,15 @@ export class SessionPlan {
 
   #checkStall(peer: PlanPeer, now: number): void {
     if (peer.asked.size === 0) return
-    const silentMs = now - peer.lastHeardAt
-    if (silentMs < Math.max(STALL_MIN_MS, 4 * peer.pace.rttMs)) return
+    if (!peer.pulse.isStalled(peer.pace, now)) return
+    peer.stalled = true
     if (this.#peers.size === 1) {
-      peer.stalled = true
-      if (silentMs < REPEAT_MS) return
-      peer.lastHeardAt = now
+      if (peer.pulse.silentMs(now) < REPEAT_MS) return
+      peer.pulse.beat(now)
       this.askAgain(peer.id)
       return
     }
-    peer.stalled = true
-    peer.lastHeardAt = now
+    peer.pulse.beat(now)
     for (const want of peer.asked.values()) this.#refuse(want, peer, now)
     this.#takeBack(peer, true)
   }

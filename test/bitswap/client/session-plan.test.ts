@@ -182,6 +182,62 @@ describe('session plan', () => {
     assert.equal(plan.outstandingBytesOf('a'), 0)
   })
 
+  test('a peer that lacks something is asked what it has, and only for that', () => {
+    const plan = planOf(['partial'], 3)
+    plan.next(0)
+    plan.dontHave('partial', keyOf(0), 10)
+    plan.addPeer('complete', 10)
+    plan.received('partial', keyOf(1), MiB, 10)
+    const actions = wants(plan, 10)
+    assert.ok(actions.includes(`probe partial ${cidOf(2)}`) && actions.includes(`want complete ${cidOf(2)}`))
+    plan.want(cidOf(3), MiB)
+    plan.want(cidOf(4), MiB)
+    plan.want(cidOf(5), MiB)
+    plan.dontHave('partial', keyOf(5), 20)
+    plan.next(20)
+    plan.have('partial', keyOf(5))
+    assert.deepEqual(wants(plan, 30), [`want partial ${cidOf(5)}`])
+  })
+
+  test('a question that stands is taken back when the block has come from another peer', () => {
+    const plan = planOf(['partial'], 1)
+    plan.next(0)
+    plan.dontHave('partial', keyOf(0), 0)
+    plan.addPeer('complete', 0)
+    plan.next(0)
+    plan.received('complete', keyOf(0), MiB, 10)
+    assert.deepEqual(wants(plan, 10), [`cancel partial ${cidOf(0)}`])
+  })
+
+  test('a partial peer that has 32 blocks in a row is taken to have everything', () => {
+    const plan = planOf(['a'], 40, 100)
+    plan.next(0)
+    plan.dontHave('a', keyOf(0), 0)
+    plan.next(0)
+    for (let index = 1; index <= 31; index++) plan.have('a', keyOf(index))
+    assert.ok(!wants(plan, 10).includes(`want a ${cidOf(35)}`))
+    plan.have('a', keyOf(32))
+    for (let index = 1; index <= 32; index++) plan.received('a', keyOf(index), 100, 20)
+    plan.want(cidOf(40), 100)
+    const actions = wants(plan, 30)
+    assert.ok(actions.includes(`want a ${cidOf(35)}`), actions.join('\n'))
+    assert.ok(!actions.some((action) => action.startsWith('probe')), actions.join('\n'))
+  })
+
+  test('of what partial peers have the rarest is asked for first', () => {
+    const plan = planOf(['a', 'b', 'c'], 6)
+    plan.next(0)
+    for (const peer of ['a', 'b', 'c']) for (let index = 0; index < 6; index++) plan.dontHave(peer, keyOf(index), 0)
+    plan.next(0)
+    for (const index of [0, 1, 2, 3]) for (const peer of ['a', 'b']) plan.have(peer, keyOf(index))
+    for (const index of [4, 5]) plan.have('a', keyOf(index))
+    const asked = plan.next(6000).filter(({ type, peerId }) => type === 'want' && peerId === 'a')
+    assert.deepEqual(
+      asked.map(({ cid }) => cid.toString()),
+      [cidOf(4), cidOf(5)].map(String),
+    )
+  })
+
   test('no peer ever has more than 1,024 wants', () => {
     const plan = planOf(['a'], 5000, 100)
     plan.next(0)
