@@ -82,9 +82,14 @@ export class Bitswap implements Exchange, NetworkListener, SessionHost {
     return session
   }
 
+  blockStored(key: BlockKey, bytes: number): void {
+    this.#server.blockArrived(key, bytes)
+  }
+
   onMessage(peerId: string, message: Message): void {
     this.#server.receive(peerId, message)
     if (this.#sessions.size === 0) return
+    for (const session of this.#sessions) session.onWants(peerId, message.wants)
     for (const block of message.blocks) this.#receiveBlock(peerId, block)
     for (const { cid, have } of message.presences) {
       for (const session of this.#sessions) session.onPresence(peerId, blockKey(cid), have)

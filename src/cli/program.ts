@@ -88,6 +88,7 @@ ${EXIT_CODES_HELP}`,
     .option('--timeout <duration>', 'longest time without a new byte (default: 60s)', durationOf('--timeout'))
     .option('-f, --force', 'replace what stands at the target')
     .option('--pin', 'keep it from garbage collection')
+    .option('--no-seed', 'give others nothing of it meanwhile: do not listen, announce or serve')
     .action((ref, flags) => run(async (context) => (await import('./commands/get.ts')).get(context, ref, flags)))
 
   program

@@ -15,8 +15,8 @@ import type { FinishedFile, NewReference, References } from '../blockstore/refer
 import { mapBounded } from '../common/concurrency.ts'
 import { errnoOf, localIoError, P2PError } from '../common/errors.ts'
 import { formatBytes, MiB } from '../common/units.ts'
-import { blockKey } from '../dag/cid.ts'
-import { leafFormOf } from '../dag/leaf-form.ts'
+import { type BlockKey, blockKey } from '../dag/cid.ts'
+import { leafBlockLength, leafFormOf } from '../dag/leaf-form.ts'
 
 /** Content that may be lost by a power cut while a download runs. */
 const SYNC_EVERY_BYTES = 64 * MiB
@@ -36,6 +36,8 @@ export interface OutputOptions {
   references: References
   /** Names this boot of the machine: what was noted in another one is read and hashed before it is believed. */
   bootId: string
+  /** Called with each block that can be read from the result from now on. */
+  onNoted?: ((key: BlockKey, blockBytes: number) => void) | undefined
 }
 
 /** A file as the exporter knows it. */
@@ -326,6 +328,7 @@ export class Output {
       const noted = this.#noting.then(async () => {
         this.#batch = undefined
         await this.#options.references.record(references)
+        for (const { key, form, length } of references) this.#options.onNoted?.(key, leafBlockLength(form, length))
       })
       this.#batch = { references, noted }
       this.#noting = noted.catch(() => {})

@@ -58,6 +58,8 @@ export interface GetOptions extends OperationOptions {
   /** Replace what stands at the target. */
   force?: boolean | undefined
   pin?: boolean | undefined
+  /** Tell others that this node has some of it, so that they fetch from here meanwhile. Default true. */
+  seed?: boolean | undefined
   /** Use the local store alone. */
   offline?: boolean | undefined
 }

@@ -5,7 +5,7 @@ import { errnoOf, localIoError, P2PError } from '../../common/errors.ts'
 import { formatBytes, formatDuration, SECOND_MS, shortPeerId } from '../../common/units.ts'
 import { parsePeerAddress, parseRef } from '../../dag/ref.ts'
 import type { GetResult, GetTarget } from '../../node/api.ts'
-import { type Context, withNode } from '../context.ts'
+import { type Context, type NodeNeeds, withNode } from '../context.ts'
 import type { Outcome } from '../outcome.ts'
 
 export interface GetFlags {
@@ -14,7 +14,13 @@ export interface GetFlags {
   timeout?: number
   force?: boolean
   pin?: boolean
+  seed: boolean
 }
+
+/** Free ports: other downloads of the same find them through their seeder. */
+const LISTEN_EVERYWHERE = ['/ip4/0.0.0.0/tcp/0']
+/** Where nobody else is dialled, nobody else has to come in. */
+const LISTEN_ON_THIS_MACHINE = ['/ip4/127.0.0.1/tcp/0']
 
 /** Beyond these the summary gives a number only. */
 const MAX_PEERS_SHOWN = 10
@@ -28,7 +34,7 @@ export async function get(context: Context, ref: string, flags: GetFlags): Promi
       hint: 'stdout is either bytes or events: give a path to -o.',
     })
   }
-  parseRef(ref)
+  const { providers } = parseRef(ref)
   const peers = flags.peer?.map(parsePeerAddress)
   // Opening the repo may take a while; from here on something is shown.
   output.onProgress({
@@ -42,13 +48,27 @@ export async function get(context: Context, ref: string, flags: GetFlags): Promi
     peers: [],
   })
 
-  const result = await withNode(context, { command: 'p2p get', holdTimeoutMs: flags.timeout }, (node) =>
+  const { pathOf } = await import('../../net/addresses.ts')
+  const needs: NodeNeeds = {
+    command: 'p2p get',
+    holdTimeoutMs: flags.timeout,
+    seed: flags.seed,
+    listen: (bootstrap) => {
+      if (!flags.seed || context.flags.offline) return []
+      const isLocal = [...(peers ?? []), ...providers, ...(bootstrap ?? ['public'])].every(
+        (address) => pathOf(address) === 'loopback',
+      )
+      return isLocal ? LISTEN_ON_THIS_MACHINE : LISTEN_EVERYWHERE
+    },
+  }
+  const result = await withNode(context, needs, (node) =>
     node.get(ref, {
       target,
       peers,
       timeoutMs: flags.timeout,
       force: flags.force,
       pin: flags.pin,
+      seed: flags.seed,
       offline: context.flags.offline,
       signal,
       onProgress: output.onProgress,
