@@ -162,12 +162,14 @@ export class SessionPlan {
     if (want === undefined) return
     if (peer.holdings.miss(this.#firstIndex())) this.#turnsChanged = true
     this.#refuse(want, peer, now)
-    if (peer.holdings.lost(want.index)) this.#addCopies(want, -1)
+    const claimed = peer.holdings.lost(want.index)
+    if (claimed) this.#addCopies(want, -1)
     if (!want.holders.has(peerId)) return
     // The want would stand, and the block be sent when the peer gets it, perhaps long after another has given it.
     this.#release(want, peerId, true)
     if (want.holders.size === 0) this.#putBack(want)
-    if (want.index < peer.holdings.nextProbe) this.#probe(peer, want)
+    // One that says yes and gives nothing would be asked as fast as it answers.
+    if (!claimed && want.index < peer.holdings.nextProbe) this.#probe(peer, want)
   }
 
   /** The peer says that it has the block, perhaps after it said otherwise. */

@@ -224,6 +224,20 @@ describe('session plan', () => {
     assert.ok(!actions.some((action) => action.startsWith('probe')), actions.join('\n'))
   })
 
+  test('a peer that says it has a block and then does not give it is not asked at once again', () => {
+    const plan = planOf(['a', 'b'], 1)
+    const liar = plan.next(0)[0]!.peerId
+    plan.removePeer(liar === 'a' ? 'b' : 'a')
+    plan.dontHave(liar, keyOf(0), 10)
+    assert.deepEqual(wants(plan, 10), [`cancel ${liar} ${cidOf(0)}`, `probe ${liar} ${cidOf(0)}`])
+    plan.have(liar, keyOf(0))
+    assert.deepEqual(wants(plan, 20), [`want ${liar} ${cidOf(0)}`])
+    plan.dontHave(liar, keyOf(0), 30)
+    assert.deepEqual(wants(plan, 30), [`cancel ${liar} ${cidOf(0)}`])
+    assert.deepEqual(wants(plan, 4000), [])
+    assert.deepEqual(wants(plan, 6000), [`want ${liar} ${cidOf(0)}`])
+  })
+
   test('of what partial peers have the rarest is asked for first', () => {
     const plan = planOf(['a', 'b', 'c'], 6)
     plan.next(0)
