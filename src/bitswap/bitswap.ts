@@ -4,6 +4,7 @@
  * @see https://specs.ipfs.tech/bitswap-protocol/
  */
 
+import type { PeerId } from '@libp2p/interface'
 import { create as createDigest } from 'multiformats/hashes/digest'
 import type { BlockStore } from '../blockstore/blockstore.ts'
 import type { AbortOptions } from '../common/abort.ts'
@@ -41,16 +42,21 @@ interface TransferLimits {
   lan?: boolean | undefined
 }
 
+export interface BitswapComponents extends NetworkComponents {
+  peerId: PeerId
+}
+
 /** Memory of messages that have been dealt with, kept for the next ones. */
 const IDLE_BUFFER_BYTES = 16 * MiB
 
 /** Returns the factory that libp2p calls with its components. */
-export function bitswap(init: BitswapInit): (components: NetworkComponents) => Bitswap {
+export function bitswap(init: BitswapInit): (components: BitswapComponents) => Bitswap {
   return (components) => new Bitswap(components, init)
 }
 
 export class Bitswap implements Exchange, NetworkListener, SessionHost {
   readonly clock: Clock
+  readonly peerId: string
   readonly #init: BitswapInit
   readonly #buffers = new BufferPool(IDLE_BUFFER_BYTES)
   readonly #limits: Limits
@@ -60,8 +66,9 @@ export class Bitswap implements Exchange, NetworkListener, SessionHost {
   readonly #queues = new Map<string, MessageQueue>()
   #hashMs = 0
 
-  constructor(components: NetworkComponents, init: BitswapInit) {
+  constructor(components: BitswapComponents, init: BitswapInit) {
     this.#init = init
+    this.peerId = components.peerId.toString()
     this.clock = init.clock ?? systemClock
     this.#limits = limitsOf(init, this.clock)
     this.#network = new BitswapNetwork(components, this, this.#buffers, this.#limits)
@@ -88,9 +95,14 @@ export class Bitswap implements Exchange, NetworkListener, SessionHost {
     return session
   }
 
+  blockStored(key: BlockKey, bytes: number): void {
+    this.#server.blockArrived(key, bytes)
+  }
+
   onMessage(peerId: string, message: Message): void {
     this.#server.receive(peerId, message)
     if (this.#sessions.size === 0) return
+    for (const session of this.#sessions) session.onWants(peerId, message.wants)
     for (const block of message.blocks) this.#receiveBlock(peerId, block)
     for (const { cid, have } of message.presences) {
       for (const session of this.#sessions) session.onPresence(peerId, blockKey(cid), have)

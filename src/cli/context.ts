@@ -40,6 +40,10 @@ export interface NodeNeeds {
   command: string
   holdTimeoutMs?: number | undefined
   limits?: LimitFlags | undefined
+  /** Where to listen, by the bootstrap peers that flag or environment name. Default: nowhere. */
+  listen?: ((bootstrap: string[] | undefined) => string[]) | undefined
+  /** Give blocks to others who ask. Default true. */
+  seed?: boolean | undefined
 }
 
 /** The options of a node that come from global flags and the environment. */
@@ -57,11 +61,12 @@ export async function nodeOptionsFor(context: Context, needs: NodeNeeds): Promis
   }
 }
 
-/** Opens a node that listens nowhere, hands it to `use`, and closes it whatever happens. */
+/** Opens a node, hands it to `use`, and closes it whatever happens. */
 export async function withNode<T>(context: Context, needs: NodeNeeds, use: (node: Api) => Promise<T>): Promise<T> {
   const options = await nodeOptionsFor(context, needs)
   const { openNode } = await import('../node/open.ts')
-  const node = await openNode({ ...options, role: 'client', listen: [] })
+  const listen = needs.listen?.(options.bootstrap) ?? []
+  const node = await openNode({ ...options, role: 'client', listen, seed: needs.seed })
   try {
     return await use(node)
   } finally {

@@ -90,6 +90,7 @@ ${EXIT_CODES_HELP}`,
     .option('-f, --force', 'replace what stands at the target')
     .option('--pin', 'keep it from garbage collection')
     .option('--copy', 'keep a copy in the store, besides the file')
+    .option('--no-seed', 'give others nothing of it meanwhile: do not listen, announce or serve')
   addLimits(get).action((ref, flags) =>
     run(async (context) => (await import('./commands/get.ts')).get(context, ref, flags)),
   )

@@ -5,6 +5,7 @@
 
 import type { AbortOptions } from '../common/abort.ts'
 import type { BlockReader } from '../dag/block.ts'
+import type { BlockKey } from '../dag/cid.ts'
 
 /** A peer that may have what a session wants. */
 export interface Source {
@@ -76,4 +77,6 @@ export type SessionEvent =
 
 export interface Exchange {
   openSession(options?: SessionOptions): Session
+  /** A block can be given to others from now on: those who wait for it are told. @param bytes - its size */
+  blockStored(key: BlockKey, bytes: number): void
 }

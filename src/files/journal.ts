@@ -11,7 +11,7 @@ import type { CID } from 'multiformats/cid'
 import { fileIndexOf, treeIdOf } from '../blockstore/reference-codec.ts'
 import type { ReferencedFile, References } from '../blockstore/references.ts'
 import { blockKey } from '../dag/cid.ts'
-import { type NotedFile, type PlacedLeaf, TreeNotes, type WholeFile } from './tree-notes.ts'
+import { type NotedFile, type PlacedLeaf, TreeNotes, type TreeNotesOptions, type WholeFile } from './tree-notes.ts'
 
 export interface JournalOptions {
   references: References
@@ -22,6 +22,8 @@ export interface JournalOptions {
   target: string
   /** Names this boot of the machine: what was noted in another one is read and hashed before it is believed. */
   bootId: string
+  /** As in {@link TreeNotesOptions}. */
+  onNoted?: TreeNotesOptions['onNoted']
 }
 
 /** A file of the result. */
@@ -46,7 +48,7 @@ export class Journal {
 
   /** Takes up what earlier runs have noted. @throws P2PError `io`, `disk-full` */
   static async open(options: JournalOptions): Promise<Journal> {
-    const { references, root, temporary, bootId } = options
+    const { references, root, temporary, bootId, onNoted } = options
     const earlier = new Map<string, ReferencedFile>()
     let treeId: number | undefined
     let nextIndex = 0
@@ -59,7 +61,7 @@ export class Journal {
       }
     }
     treeId ??= await references.createTree({ path: temporary, root, bootId })
-    return new Journal(options, treeId, new TreeNotes(references, treeId, nextIndex), earlier)
+    return new Journal(options, treeId, new TreeNotes(references, treeId, { nextIndex, onNoted }), earlier)
   }
 
   /** True if an earlier run has left something to go on from. */

@@ -14,6 +14,7 @@ import type { References } from '../blockstore/references.ts'
 import { mapBounded } from '../common/concurrency.ts'
 import { errnoOf, localIoError, P2PError } from '../common/errors.ts'
 import { formatBytes } from '../common/units.ts'
+import type { BlockKey } from '../dag/cid.ts'
 import { Journal, type JournalFile } from './journal.ts'
 import { type LargeFile, LargeFiles } from './large-files.ts'
 import { MAX_SMALL_FILE_BYTES, SmallFiles } from './small-files.ts'
@@ -33,6 +34,8 @@ export interface OutputOptions {
   bootId: string
   /** Have every leaf written, also those that an earlier run has left. Default false. */
   rewrite?: boolean
+  /** Called with each block that can be read from the result from now on. */
+  onNoted?: ((key: BlockKey, blockBytes: number) => void) | undefined
 }
 
 /** A file as the exporter knows it. */
@@ -58,10 +61,10 @@ interface OpenFile {
  * @throws P2PError `target-exists`, `io`
  */
 export async function openOutput(options: OutputOptions): Promise<Output> {
-  const { target, root, force, references, bootId, rewrite = false } = options
+  const { target, root, force, references, bootId, rewrite = false, onNoted } = options
   if (!force) await refuseExisting(target)
   const temporary = temporaryPath(target, root)
-  const journal = await Journal.open({ references, root, temporary, target, bootId })
+  const journal = await Journal.open({ references, root, temporary, target, bootId, onNoted })
   return new Output({ target, temporary, force, journal, rewrite })
 }
 

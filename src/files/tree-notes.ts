@@ -8,8 +8,8 @@ import type { CID } from 'multiformats/cid'
 import { fileIdOf } from '../blockstore/reference-codec.ts'
 import type { NewReference, ReferencedFile, References } from '../blockstore/references.ts'
 import { Batcher } from '../common/batcher.ts'
-import { blockKey } from '../dag/cid.ts'
-import { leafFormOf } from '../dag/leaf-form.ts'
+import { type BlockKey, blockKey } from '../dag/cid.ts'
+import { leafBlockLength, leafFormOf } from '../dag/leaf-form.ts'
 
 export interface NotedFile {
   readonly id: number
@@ -37,17 +37,25 @@ interface Entry {
   reference: NewReference | undefined
 }
 
+export interface TreeNotesOptions {
+  /** Of the next file: one more than any that the tree has. Default 0. */
+  nextIndex?: number
+  /** Called with each block that can be read from its file from now on. */
+  onNoted?: ((key: BlockKey, blockBytes: number) => void) | undefined
+}
+
 export class TreeNotes {
   readonly #references: References
   readonly #treeId: number
+  readonly #onNoted: TreeNotesOptions['onNoted']
   #nextIndex: number
   readonly #entries = new Batcher((entries: Entry[]) => this.#record(entries))
 
-  /** @param nextIndex - of the next file: one more than any that the tree has */
-  constructor(references: References, treeId: number, nextIndex = 0) {
+  constructor(references: References, treeId: number, { nextIndex = 0, onNoted }: TreeNotesOptions = {}) {
     this.#references = references
     this.#treeId = treeId
     this.#nextIndex = nextIndex
+    this.#onNoted = onNoted
   }
 
   /** True if the tree has no files. */
@@ -106,6 +114,7 @@ export class TreeNotes {
     const files = entries.flatMap(({ file }) => file ?? [])
     const references = entries.flatMap(({ reference }) => reference ?? [])
     await this.#references.record(files, references)
+    for (const { key, form, length } of references) this.#onNoted?.(key, leafBlockLength(form, length))
     return new Array(entries.length).fill(undefined)
   }
 }

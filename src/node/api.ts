@@ -62,6 +62,8 @@ export interface GetOptions extends OperationOptions {
   pin?: boolean | undefined
   /** Keep a copy of the content in the store, besides the file. Default false. */
   copy?: boolean | undefined
+  /** Tell others that this node has some of it, so that they fetch from here meanwhile. Default true. */
+  seed?: boolean | undefined
   /** Use the local store alone. */
   offline?: boolean | undefined
 }

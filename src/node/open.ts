@@ -3,7 +3,7 @@
  * Called by the command line and by `daemon/serve.ts`. The network's code is loaded when the network starts.
  */
 
-import type { Bitswap } from '../bitswap/bitswap.ts'
+import type { Bitswap, BitswapInit } from '../bitswap/bitswap.ts'
 import { FsBlockStore } from '../blockstore/fs-blockstore.ts'
 import { LocalBlockStore } from '../blockstore/local-blockstore.ts'
 import { References } from '../blockstore/references.ts'
@@ -27,6 +27,8 @@ export interface NodeOptions {
   holdTimeoutMs: number
   /** Multiaddrs to listen on; undefined: those of the settings; none: do not listen. */
   listen?: string[] | undefined
+  /** Give blocks to others who ask. Default true. */
+  seed?: boolean | undefined
   /** Multiaddrs told to others instead of those listened on; undefined: those of the settings. */
   announce?: string[] | undefined
   /** Multiaddrs to dial at start; undefined: those of the settings; none: nobody. */
@@ -78,6 +80,9 @@ export async function openNode(options: NodeOptions): Promise<Node> {
     throw error
   }
 }
+
+/** What a node has for others that gives them nothing. */
+const NOTHING: BitswapInit['blockstore'] = { get: async () => undefined, size: async () => undefined }
 
 interface Network {
   host: Host
@@ -209,7 +214,7 @@ class LocalNode implements Node {
       import('../net/addresses.ts'),
       this.#repo.identity(),
     ])
-    const { role, listen, announce, limits = {} } = this.#options
+    const { role, listen, announce, limits = {}, seed = true } = this.#options
     const rateOf = (asked: number | null | undefined, configured: number | null) =>
       (asked === undefined ? configured : asked) ?? undefined
     const { config } = this.#repo
@@ -222,7 +227,7 @@ class LocalNode implements Node {
       services: {
         ...dhtServices(role),
         bitswap: bitswap({
-          blockstore: this.#store,
+          blockstore: seed ? this.#store : NOTHING,
           pathOf,
           connect: (source, options) => connect(source, options),
           limits: {

@@ -8,19 +8,23 @@ import { MiB } from '../common/units.ts'
 import { isIdentity, RAW } from '../dag/cid.ts'
 import type { FileChild } from './decode.ts'
 import type { DirectoryEntry } from './directory-entry.ts'
-import type { LeafStep, NodeStep, WalkFile } from './walk.ts'
+import type { FirstLeaf, LeafStep, NodeStep, WalkFile } from './walk.ts'
 
 /** A child with no more content may be a leaf in dag-pb clothes. */
 const MAX_LEAF_BYTES = 2 * MiB
 
-/** The place of a node in the tree, and what it is held for. */
+/** How a node lies in the tree, and how it is gone through. */
 export interface Position {
   depth: number
   /** Encoded bytes of the node. */
   heldBytes: number
+  /** After the last leaf come those before the first. */
+  firstLeaf: FirstLeaf
 }
 
-export interface Cursor extends Readonly<Position> {
+export interface Cursor {
+  readonly depth: number
+  readonly heldBytes: number
   readonly childCount: number
   /** Whether inner nodes, or leaves, are left to name. */
   readonly hasNodes: boolean
@@ -44,11 +48,14 @@ export class FileCursor implements Cursor {
   readonly #file: WalkFile
   readonly #base: number
   readonly #children: FileChild[]
+  readonly #firstLeaf: number
   #nextNode: number
+  /** Counted from the first. */
   #nextLeaf: number
 
   /** @param base - where in the file the node's content starts */
-  constructor(file: WalkFile, base: number, children: FileChild[], { depth, heldBytes }: Position) {
+  constructor(file: WalkFile, base: number, children: FileChild[], { depth, heldBytes, firstLeaf }: Position) {
+    this.#firstLeaf = firstLeaf(children.length)
     this.#file = file
     this.#base = base
     this.#children = children
@@ -77,7 +84,7 @@ export class FileCursor implements Cursor {
   }
 
   takeLeaf(before: number, mayGrow: boolean): LeafStep | NodeStep | undefined {
-    const child = this.#children[this.#nextLeaf]!
+    const child = this.#leafAt(this.#nextLeaf)
     const offset = this.#base + child.offset
     const isRaw = child.cid.code === RAW
     if (offset >= before || (!isRaw && !mayGrow)) return undefined
@@ -98,8 +105,12 @@ export class FileCursor implements Cursor {
   }
 
   #leafFrom(index: number): number {
-    while (index < this.#children.length && !mayBeLeaf(this.#children[index]!)) index++
+    while (index < this.#children.length && !mayBeLeaf(this.#leafAt(index))) index++
     return index
+  }
+
+  #leafAt(index: number): FileChild {
+    return this.#children[(this.#firstLeaf + index) % this.#children.length]!
   }
 
   #nodeOf({ cid, offset, bytes }: FileChild): NodeStep {
@@ -123,12 +134,14 @@ export class FolderCursor implements Cursor {
   constructor(
     path: readonly string[],
     { entries, subShards }: { entries: DirectoryEntry[]; subShards: CID[] },
-    { depth, heldBytes }: Position,
+    { depth, heldBytes, firstLeaf }: Position,
     newFile: (path: readonly string[]) => WalkFile,
   ) {
     this.#path = path
     this.#nodes = entries.filter(({ cid }) => cid.code !== RAW)
-    this.#leaves = entries.filter(({ cid }) => cid.code === RAW)
+    const leaves = entries.filter(({ cid }) => cid.code === RAW)
+    const first = firstLeaf(leaves.length)
+    this.#leaves = [...leaves.slice(first), ...leaves.slice(0, first)]
     this.#subShards = subShards
     this.depth = depth
     this.heldBytes = heldBytes

@@ -10,7 +10,16 @@ import { MiB } from '../common/units.ts'
 import { type BlockReader, MAX_BLOCK_BYTES } from '../dag/block.ts'
 import { type BlockKey, blockKey } from '../dag/cid.ts'
 import { decodeNode } from './decode.ts'
-import { type Found, isLeafStep, type LeafStep, type NodeStep, type Place, Walk, type WalkFile } from './walk.ts'
+import {
+  type FirstLeaf,
+  type Found,
+  isLeafStep,
+  type LeafStep,
+  type NodeStep,
+  type Place,
+  Walk,
+  type WalkFile,
+} from './walk.ts'
 
 /** Content that is asked for, has arrived or is being written. */
 const WINDOW_BYTES = 48 * MiB
@@ -53,6 +62,8 @@ export interface ExportOptions extends AbortOptions {
   onFailure: () => void
   /** Throws for a name that must not reach the disk. */
   checkName: (name: string) => void
+  /** Default: in order. Only for sinks that take content in any order. */
+  firstLeaf?: FirstLeaf | undefined
   onProgress: (progress: ExportProgress) => void
 }
 
@@ -108,7 +119,7 @@ class Export {
   constructor(root: CID, sink: ContentSink, options: ExportOptions) {
     this.#sink = sink
     this.#options = options
-    this.#walk = new Walk(root, options.checkName)
+    this.#walk = new Walk(root, options.checkName, options.firstLeaf)
   }
 
   async run(): Promise<void> {

@@ -74,8 +74,12 @@ export type Found =
   | { type: 'content'; place: Place; content: Uint8Array; leaf: CID | undefined }
   | { type: 'refused'; path: readonly string[]; reason: string }
 
+/** Which of a node's leaves to ask for first. */
+export type FirstLeaf = (leaves: number) => number
+
 export class Walk {
   readonly #checkName: (name: string) => void
+  readonly #firstLeaf: FirstLeaf
   /** Nodes with inner nodes left to name, and nodes with leaves left: most have one kind only. */
   readonly #nodes = new CursorQueue((cursor) => cursor.hasNodes)
   readonly #leaves = new CursorQueue((cursor) => cursor.hasLeaves)
@@ -90,8 +94,9 @@ export class Walk {
   #unmeasured = 1
 
   /** @param checkName - throws for a name that must not reach the disk; its entry is then refused */
-  constructor(root: CID, checkName: (name: string) => void) {
+  constructor(root: CID, checkName: (name: string) => void, firstLeaf: FirstLeaf = () => 0) {
     this.#root = root
+    this.#firstLeaf = firstLeaf
     this.#checkName = checkName
   }
 
@@ -226,7 +231,7 @@ export class Walk {
     node: Extract<DecodedNode, { kind: 'file' }>,
     blockBytes: number,
   ): Found[] {
-    this.#hold(new FileCursor(file, base, node.children, { depth, heldBytes: blockBytes }))
+    this.#hold(new FileCursor(file, base, node.children, { depth, heldBytes: blockBytes, firstLeaf: this.#firstLeaf }))
     if (node.content.byteLength === 0) return []
     return [{ type: 'content', place: { file, offset: base }, content: node.content, leaf: undefined }]
   }
@@ -253,7 +258,7 @@ export class Walk {
     for (const { tsize } of entries) this.#totalBytes += tsize
     const subShards = node.kind === 'shard' ? node.subShards : []
     this.#unmeasured += subShards.length
-    const position = { depth, heldBytes: blockBytes }
+    const position = { depth, heldBytes: blockBytes, firstLeaf: this.#firstLeaf }
     this.#hold(new FolderCursor(path, { entries, subShards }, position, (name) => this.#file(name, undefined)))
     return refused
   }

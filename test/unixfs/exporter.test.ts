@@ -111,7 +111,12 @@ class MemorySink implements ContentSink {
   }
 }
 
-async function exported(root: Child, source: Source, sink = new MemorySink()): Promise<MemorySink> {
+async function exported(
+  root: Child,
+  source: Source,
+  sink = new MemorySink(),
+  firstLeaf?: (leaves: number) => number,
+): Promise<MemorySink> {
   await exportTree(root.block.cid, sink, {
     nodes: source,
     leaves: source,
@@ -119,6 +124,7 @@ async function exported(root: Child, source: Source, sink = new MemorySink()): P
     onNode: async () => {},
     onFailure: () => {},
     checkName: safeEntryName,
+    firstLeaf,
     onProgress: () => {},
   })
   return sink
@@ -141,6 +147,29 @@ describe('exporter', () => {
     assert.deepEqual(sink.folders.toSorted(), ['', 'deep', 'empty folder'])
     assert.deepEqual([...sink.closed].toSorted(), ['deep/nothing', 'deep/small', 'large'])
     assert.equal(new Set(source.asked).size, source.asked.length)
+  })
+
+  test('leaves are asked for from any one on, those before it last', async () => {
+    const leaves = Array.from({ length: 10 }, (_, index) => leaf(numberedBlock(index, 100)))
+    const file = fileOf(leaves.slice(0, 6))
+    const entries = Object.fromEntries(leaves.slice(6).map((child, index) => [`${index}`, child]))
+    const root = folderOf({ file, ...entries })
+    const source = new Source().hold(...leaves, file, root)
+    const sink = await exported(root, source, undefined, (count) => count - 2)
+    const order = source.asked.flatMap((cid) => {
+      const index = leaves.findIndex(({ block }) => block.cid.toString() === cid)
+      return index === -1 ? [] : [index]
+    })
+    assert.deepEqual(
+      order.filter((index) => index < 6),
+      [4, 5, 0, 1, 2, 3],
+    )
+    assert.deepEqual(
+      order.filter((index) => index >= 6),
+      [9, 6, 7, 8],
+    )
+    assert.deepEqual(sink.files.get('file'), Buffer.concat(leaves.slice(0, 6).map(({ block }) => block.bytes)))
+    assert.equal(sink.closed.size, 5)
   })
 
   test('a leaf that occurs a thousand times is asked for once and written a thousand times', async () => {

@@ -25,22 +25,25 @@ export class MessageQueue {
   }
 
   cancel(cid: CID): void {
-    const unsent = this.#pending.get(blockKey(cid))
-    if (unsent !== undefined && !unsent.cancel) this.#pending.delete(blockKey(cid))
+    if (this.#pending.get(blockKey(cid))?.cancel === false) this.#pending.delete(blockKey(cid))
     else this.#add({ cid, cancel: true, wantType: WANT_BLOCK, priority: PRIORITY, sendDontHave: false })
   }
 
   #add(entry: WantEntry): void {
     const key = blockKey(entry.cid)
+    // A want after a cancel is another one: it must not be taken for the one that was cancelled.
+    if (this.#pending.get(key)?.cancel === true && !entry.cancel) this.#flush()
     this.#pending.delete(key)
     this.#pending.set(key, entry)
     if (this.#scheduled) return
     this.#scheduled = true
-    setImmediate(() => this.#flush())
+    setImmediate(() => {
+      this.#scheduled = false
+      this.#flush()
+    })
   }
 
   #flush(): void {
-    this.#scheduled = false
     const entries = [...this.#pending.values()]
     this.#pending.clear()
     for (let at = 0; at < entries.length; at += MAX_ENTRIES_PER_MESSAGE) {

@@ -1,52 +1,53 @@
 /**
- * Which peer is asked for which block: the state of one session, without I/O or timers. The driver (`session.ts`) says
- * what happened and when; {@link SessionPlan.next} answers with what to send.
+ * Which peers are asked for which block: the state of one session, without I/O or timers. The driver (`session.ts`)
+ * says what happened and when; {@link SessionPlan.next} answers with what to send.
  *
  * Every block is asked of one peer, the one that is expected to deliver it soonest: by what is outstanding with it, its
  * measured rate and its round trip. A want moves on when its peer lacks the block, stalls, leaves or lies. When nothing
  * is left to assign, an idle peer that is clearly faster takes over what a slow one still holds.
+ *
+ * Peers that have part of the blocks, other downloads of the same as a rule, are asked ahead of need what they have
+ * (WANT-HAVE), and tell by themselves when they get it. Those that have everything are asked for what no partial peer
+ * has, by turns among the downloads.
+ *
+ * What a step costs grows with what has changed, not with what is wanted.
  */
 
 import type { CID } from 'multiformats/cid'
-import { MiB, SECOND_MS } from '../../common/units.ts'
+import { KiB, MiB, SECOND_MS } from '../../common/units.ts'
 import { type BlockKey, blockKey } from '../../dag/cid.ts'
+import { Backlog } from './backlog.ts'
+import { newPeer, newWant, type PlanPeer, type Want } from './plan-records.ts'
+import { seedOf, turnOf } from './rendezvous.ts'
+import { findTakeover } from './takeover.ts'
 
 /** boxo and Helia keep no more wants than this per peer. */
 const MAX_WANTS_PER_PEER = 1024
-const MAX_OUTSTANDING_BYTES = 16 * MiB
+/** Of these, blocks that a peer is only asked whether it has. */
+const MAX_PROBES_PER_PEER = 512
 const MIN_DEPTH_BLOCKS = 2
-/** How much of its rate a peer may have outstanding, on top of its round trip. */
-const DEPTH_MS = SECOND_MS
+/** Of a peer's depth, for blocks that others have their turn with first: they may be on their way to them. */
+const SHARE_FOR_OTHERS = 0.5
 /** What a block is taken to weigh while its size is unknown. */
-const UNKNOWN_BLOCK_BYTES = 256 * 1024
+const UNKNOWN_BLOCK_BYTES = 256 * KiB
 /** Before anything is measured. */
 const INITIAL_RATE = 4 * MiB
-const INITIAL_RTT_MS = 50
-/** Older deliveries count half as much after so long a time of being busy. */
-const RATE_HALF_LIFE_MS = 2 * SECOND_MS
-/** A peer that was asked and sends nothing for so long, or for four of its response times, is stalled. */
-const STALL_MIN_MS = 2.5 * SECOND_MS
-/** 100 kbit/s, as boxo demands of a peer that it sends to; slower is as good as silent. */
-const MIN_BYTES_PER_SECOND = 12_500
 /** A stalled peer that is the only one is asked again after so long. */
 const REPEAT_MS = 10 * SECOND_MS
-/** "I do not have it" is believed for so long. */
-const LACK_MS = 5 * SECOND_MS
-/** After so many refusals in a row a peer is asked for one block at a time. */
-const DOUBTFUL_AFTER_DONT_HAVES = 16
-/** An idle peer takes over a block only if it would deliver it in this part of the time the holder needs. */
-const TAKEOVER_ADVANTAGE = 0.5
-/** What a server may have on its way already, so that a cancel comes too late for it: as much as ours. */
-const SENT_AHEAD_BYTES = 2 * MiB
+/** "I do not have it" is believed for so long, unless the peer says otherwise by itself. */
+const REFUSAL_MS = 5 * SECOND_MS
+/** How often is looked for refusals that are old. */
+const RETRY_CHECK_MS = SECOND_MS / 2
+/** How often is looked for blocks that an idle peer can take over. */
+const TAKEOVER_CHECK_MS = 20
 /** Share of the wanted bytes that may be asked of a second peer while the first may already be sending them. */
 const DUPLICATE_BUDGET = 0.01
 /** A block that its holder needs longer for may be asked of another whatever the budget says. */
 const SLOW_TAIL_MS = 2 * SECOND_MS
-/** Keys remembered per peer, to tell a late block from one that was never asked for. */
-const REMEMBERED_KEYS = 8192
 
 export interface PlanAction {
-  type: 'want' | 'cancel'
+  /** `probe` asks whether the peer has the block. */
+  type: 'want' | 'probe' | 'cancel'
   peerId: string
   cid: CID
 }
@@ -54,54 +55,31 @@ export interface PlanAction {
 /** How a block that arrived was seen. */
 export type Arrival = 'wanted' | 'duplicate' | 'unsolicited'
 
-interface Want {
-  key: BlockKey
-  cid: CID
-  bytes: number
-  /** Peers that are asked for it now, the first one first; two only at the end of a download. */
-  holders: Map<string, { askedAt: number }>
-  /** Peers that said they lack it, and when. */
-  lackedBy: Map<string, number> | undefined
-  reportedLost: boolean
-}
-
-interface Takeover {
-  want: Want
-  holder: Peer
-  /** Until the holder delivers it. */
-  ms: number
-  /** The holder has not begun to send it. */
-  queued: boolean
-}
-
-interface Peer {
-  id: string
-  asked: Map<BlockKey, Want>
-  outstandingBytes: number
-  rttMs: number
-  /** Sums that fade with {@link RATE_HALF_LIFE_MS}: what arrived, and how long the peer was busy with it. */
-  fadingBytes: number
-  fadingMs: number
-  deliveredBlocks: number
-  /** Grows by one block a delivery until the measured rate takes over. */
-  slowStartBytes: number
-  lastDeliveryAt: number
-  lastHeardAt: number
-  /** Bytes since then that were too few to count as life. */
-  heardBytes: number
-  stalled: boolean
-  dontHavesInRow: number
-  remembered: Set<BlockKey>
-}
-
 export class SessionPlan {
+  readonly #ownSeed: number
   readonly #wants = new Map<BlockKey, Want>()
-  /** Wants that nobody is asked for, in the order in which they are to be assigned. */
-  readonly #unassigned = new Map<BlockKey, Want>()
-  readonly #peers = new Map<string, Peer>()
+  readonly #wantsByIndex = new Map<number, Want>()
+  readonly #backlog = new Backlog()
+  /** Wants that some peer has refused. */
+  readonly #refused = new Set<Want>()
+  readonly #peers = new Map<string, PlanPeer>()
   readonly #actions: PlanAction[] = []
+  #nextIndex = 0
   #wantedBytes = 0
   #duplicatedBytes = 0
+  /** Bytes a second that a peer is taken to deliver of which nothing is measured. */
+  #meanRate = INITIAL_RATE
+  #partialSeeds: number[] = []
+  /** Peers have turned partial or are so no more. */
+  #turnsChanged = false
+  #refusalsChanged = false
+  #retryAt = 0
+  #takeoverAt = 0
+
+  /** @param ownPeerId - settles whose turn it is among peers that download the same */
+  constructor(ownPeerId: string) {
+    this.#ownSeed = seedOf(ownPeerId)
+  }
 
   get peerCount(): number {
     return this.#peers.size
@@ -117,23 +95,7 @@ export class SessionPlan {
 
   /** @param now - milliseconds of a clock that only goes forward, here and in every method */
   addPeer(peerId: string, now: number): void {
-    if (this.#peers.has(peerId)) return
-    this.#peers.set(peerId, {
-      id: peerId,
-      asked: new Map(),
-      outstandingBytes: 0,
-      rttMs: INITIAL_RTT_MS,
-      fadingBytes: 0,
-      fadingMs: 0,
-      deliveredBlocks: 0,
-      slowStartBytes: 0,
-      lastDeliveryAt: now,
-      lastHeardAt: now,
-      heardBytes: 0,
-      stalled: false,
-      dontHavesInRow: 0,
-      remembered: new Set(),
-    })
+    if (!this.#peers.has(peerId)) this.#peers.set(peerId, newPeer(peerId, now))
   }
 
   /** Forgets a peer that has gone or is banned; what it was asked for goes to others first. */
@@ -141,49 +103,37 @@ export class SessionPlan {
     const peer = this.#peers.get(peerId)
     if (peer === undefined) return
     this.#peers.delete(peerId)
+    this.#forgetBlocksOf(peer)
     this.#takeBack(peer, false)
-    for (const want of this.#wants.values()) want.lackedBy?.delete(peerId)
+    for (const want of this.#refused) want.refusedBy.delete(peerId)
+    this.#turnsChanged = true
+    this.#refusalsChanged = true
   }
 
   setRtt(peerId: string, rttMs: number): void {
     const peer = this.#peers.get(peerId)
-    if (peer !== undefined) peer.rttMs = rttMs
+    if (peer !== undefined) peer.pace.rttMs = rttMs
   }
 
   /** @param bytes - expected size, if known */
-  want(cid: CID, bytes?: number): void {
-    const key = blockKey(cid)
-    if (this.#wants.has(key)) return
-    const want: Want = {
-      key,
-      cid,
-      bytes: bytes ?? UNKNOWN_BLOCK_BYTES,
-      holders: new Map(),
-      lackedBy: undefined,
-      reportedLost: false,
-    }
-    this.#wants.set(key, want)
-    this.#unassigned.set(key, want)
-    this.#wantedBytes += want.bytes
+  want(cid: CID, bytes: number = UNKNOWN_BLOCK_BYTES): void {
+    if (this.#wants.has(blockKey(cid))) return
+    const want = newWant(cid, this.#nextIndex++, bytes)
+    this.#wants.set(want.key, want)
+    this.#wantsByIndex.set(want.index, want)
+    this.#putBack(want)
+    this.#wantedBytes += bytes
   }
 
   /** Gives up a want; whoever was asked is told. */
   unwant(key: BlockKey): void {
     const want = this.#wants.get(key)
-    if (want === undefined) return
-    for (const peerId of [...want.holders.keys()]) this.#release(want, peerId, true)
-    this.#wants.delete(key)
-    this.#unassigned.delete(key)
+    if (want !== undefined) this.#end(want, undefined)
   }
 
   /** Bytes from the peer: it is alive, even if its block is not complete yet, unless they only trickle. */
   heard(peerId: string, bytes: number, now: number): void {
-    const peer = this.#peers.get(peerId)
-    if (peer === undefined) return
-    peer.heardBytes += bytes
-    if (peer.heardBytes < ((now - peer.lastHeardAt) * MIN_BYTES_PER_SECOND) / SECOND_MS) return
-    peer.heardBytes = 0
-    peer.lastHeardAt = now
+    this.#peers.get(peerId)?.pulse.heard(bytes, now)
   }
 
   /** A block whose hash is `key` came from the peer. Others that were asked for it are told to stop. */
@@ -191,42 +141,57 @@ export class SessionPlan {
     const peer = this.#peers.get(peerId)
     const want = this.#wants.get(key)
     if (peer !== undefined) {
-      peer.lastHeardAt = now
+      peer.pulse.beat(now)
       const askedAt = want?.holders.get(peerId)?.askedAt
-      if (askedAt !== undefined) this.#measure(peer, bytes, askedAt, now)
+      if (askedAt !== undefined) {
+        peer.pace.delivered(bytes, askedAt, now)
+        peer.stalled = false
+      }
     }
     if (want === undefined) return peer?.remembered.has(key) === true ? 'duplicate' : 'unsolicited'
-
-    this.#wants.delete(key)
-    this.#unassigned.delete(key)
-    for (const holder of [...want.holders.keys()]) this.#release(want, holder, holder !== peerId)
+    this.#end(want, peerId)
     return 'wanted'
   }
 
   /** The peer says that it lacks the block. */
   dontHave(peerId: string, key: BlockKey, now: number): void {
     const peer = this.#peers.get(peerId)
-    const want = this.#wants.get(key)
     if (peer === undefined) return
-    peer.lastHeardAt = now
-    peer.dontHavesInRow++
+    peer.pulse.beat(now)
+    const want = this.#wants.get(key)
     if (want === undefined) return
-    want.lackedBy ??= new Map()
-    want.lackedBy.set(peerId, now)
-    this.#release(want, peerId, false)
-    if (want.holders.size === 0) this.#unassigned.set(key, want)
+    if (peer.holdings.miss(this.#firstIndex())) this.#turnsChanged = true
+    this.#refuse(want, peer, now)
+    const claimed = peer.holdings.lost(want.index)
+    if (claimed) this.#addCopies(want, -1)
+    if (!want.holders.has(peerId)) return
+    // The want would stand, and the block be sent when the peer gets it, perhaps long after another has given it.
+    this.#release(want, peerId, true)
+    if (want.holders.size === 0) this.#putBack(want)
+    // One that says yes and gives nothing would be asked as fast as it answers.
+    if (!claimed && want.index < peer.holdings.nextProbe) this.#probe(peer, want)
   }
 
   /** The peer says that it has the block, perhaps after it said otherwise. */
   have(peerId: string, key: BlockKey): void {
-    this.#wants.get(key)?.lackedBy?.delete(peerId)
+    const peer = this.#peers.get(peerId)
+    const want = this.#wants.get(key)
+    if (peer === undefined || want === undefined) return
+    const lackedIt = want.refusedBy.delete(peerId)
+    peer.holdings.endProbe(want.index)
+    if (!peer.holdings.isPartial) return
+    if (peer.holdings.gained(want.index)) this.#addCopies(want, 1)
+    if (lackedIt || !peer.holdings.hit()) return
+    this.#forgetBlocksOf(peer)
+    this.#turnsChanged = true
   }
 
-  /** What the peer was asked for may not have reached it: asks for it again. */
+  /** What the peer was asked may not have reached it: asks again. */
   askAgain(peerId: string): void {
-    for (const { cid } of this.#peers.get(peerId)?.asked.values() ?? []) {
-      this.#actions.push({ type: 'want', peerId, cid })
-    }
+    const peer = this.#peers.get(peerId)
+    if (peer === undefined) return
+    for (const { cid } of peer.asked.values()) this.#actions.push({ type: 'want', peerId, cid })
+    peer.holdings.forgetProbes(this.#firstIndex())
   }
 
   /**
@@ -235,20 +200,22 @@ export class SessionPlan {
    */
   next(now: number): PlanAction[] {
     for (const peer of this.#peers.values()) this.#checkStall(peer, now)
+    this.#meanRate = this.#measureMeanRate()
+    if (this.#turnsChanged) this.#takeTurns()
     this.#assign(now)
-    if (this.#unassigned.size === 0) this.#takeOver(now)
+    this.#retryRefused(now)
+    if (this.#backlog.size === 0) this.#takeOver(now)
+    for (const peer of this.#peers.values()) this.#probeAhead(peer)
     return this.#actions.splice(0)
   }
 
   /** Wants that every peer lacks, each told once until something changes. */
-  lostWants(now: number): CID[] {
+  lostWants(): CID[] {
     const lost: CID[] = []
-    if (this.#peers.size === 0) return lost
-    for (const want of this.#unassigned.values()) {
-      if (want.reportedLost) continue
-      let lackers = 0
-      for (const peerId of this.#peers.keys()) if (lacks(want, peerId, now)) lackers++
-      if (lackers < this.#peers.size) continue
+    if (!this.#refusalsChanged || this.#peers.size === 0 || this.#anyComplete()) return lost
+    this.#refusalsChanged = false
+    for (const want of this.#refused) {
+      if (want.reportedLost || want.refusedBy.size < this.#peers.size) continue
       want.reportedLost = true
       lost.push(want.cid)
     }
@@ -257,12 +224,11 @@ export class SessionPlan {
 
   /** Bytes a second that the peer has lately delivered while it was asked for something; 0 if not measured. */
   rateOf(peerId: string): number {
-    const peer = this.#peers.get(peerId)
-    return peer === undefined || peer.fadingMs === 0 ? 0 : (peer.fadingBytes / peer.fadingMs) * SECOND_MS
+    return this.#peers.get(peerId)?.pace.measuredRate ?? 0
   }
 
   outstandingBytesOf(peerId: string): number {
-    return this.#peers.get(peerId)?.outstandingBytes ?? 0
+    return this.#peers.get(peerId)?.pace.outstandingBytes ?? 0
   }
 
   /** True if the peer was asked and does not answer. */
@@ -271,45 +237,41 @@ export class SessionPlan {
   }
 
   #assign(now: number): void {
-    for (const want of this.#unassigned.values()) {
-      let best: Peer | undefined
-      let bestMs = Number.POSITIVE_INFINITY
-      let anyRoom = false
-      for (const peer of this.#peers.values()) {
-        if (!this.#hasRoom(peer, want.bytes)) continue
-        anyRoom = true
-        if (lacks(want, peer.id, now)) continue
-        const ms = this.#deliveryMs(peer, want.bytes)
-        if (ms < bestMs) {
-          best = peer
-          bestMs = ms
+    for (const { kind, wants } of this.#backlog.levels()) {
+      const share = kind === 'others' ? SHARE_FOR_OTHERS : 1
+      for (const want of wants) {
+        let best: PlanPeer | undefined
+        let bestMs = Number.POSITIVE_INFINITY
+        let anyRoom = false
+        for (const peer of this.#peers.values()) {
+          if ((peer.holdings.isPartial && kind !== 'offered') || !this.#hasRoom(peer, want.bytes, share)) continue
+          anyRoom = true
+          if (!mayGive(peer, want, now)) continue
+          const ms = peer.pace.deliveryMs(want.bytes, this.#rate(peer))
+          if (ms < bestMs) {
+            best = peer
+            bestMs = ms
+          }
         }
+        if (!anyRoom) break
+        if (best !== undefined) this.#ask(best, want, now)
       }
-      if (!anyRoom) return
-      if (best !== undefined) this.#ask(best, want, now)
     }
   }
 
-  #ask(peer: Peer, want: Want, now: number): void {
-    this.#unassigned.delete(want.key)
+  #ask(peer: PlanPeer, want: Want, now: number): void {
+    this.#backlog.remove(want)
+    want.urgent = false
+    want.reportedLost = false
     if (peer.asked.size === 0) {
-      peer.lastHeardAt = now
-      peer.lastDeliveryAt = now
+      peer.pulse.beat(now)
+      peer.pace.lastDeliveryAt = now
     }
     want.holders.set(peer.id, { askedAt: now })
-    want.reportedLost = false
     peer.asked.set(want.key, want)
-    peer.outstandingBytes += want.bytes
-    peer.remembered.delete(want.key)
-    peer.remembered.add(want.key)
-    if (peer.remembered.size > REMEMBERED_KEYS) {
-      for (const oldest of peer.remembered) {
-        if (!peer.asked.has(oldest)) {
-          peer.remembered.delete(oldest)
-          break
-        }
-      }
-    }
+    peer.pace.outstandingBytes += want.bytes
+    peer.holdings.endProbe(want.index)
+    peer.remembered.add(want.key, peer.asked)
     this.#actions.push({ type: 'want', peerId: peer.id, cid: want.cid })
   }
 
@@ -319,88 +281,154 @@ export class SessionPlan {
     const peer = this.#peers.get(peerId)
     if (peer === undefined) return
     peer.asked.delete(want.key)
-    peer.outstandingBytes -= want.bytes
+    peer.pace.outstandingBytes -= want.bytes
     if (cancel) this.#actions.push({ type: 'cancel', peerId, cid: want.cid })
   }
 
-  /** Takes everything back from a peer, to be assigned before what was never asked for. */
-  #takeBack(peer: Peer, cancel: boolean): void {
-    const orphans: Want[] = []
-    for (const want of [...peer.asked.values()]) {
-      this.#release(want, peer.id, cancel)
-      if (want.holders.size === 0) orphans.push(want)
+  /** Ends a want, which `giver` has fulfilled if it is named. */
+  #end(want: Want, giver: string | undefined): void {
+    this.#wants.delete(want.key)
+    this.#wantsByIndex.delete(want.index)
+    this.#backlog.remove(want)
+    this.#refused.delete(want)
+    for (const holder of [...want.holders.keys()]) this.#release(want, holder, holder !== giver)
+    for (const peer of this.#peers.values()) {
+      if (!peer.holdings.endProbe(want.index) || peer.id === giver) continue
+      this.#actions.push({ type: 'cancel', peerId: peer.id, cid: want.cid })
     }
-    if (orphans.length === 0) return
-    const rest = [...this.#unassigned.values()]
-    this.#unassigned.clear()
-    for (const want of [...orphans, ...rest]) this.#unassigned.set(want.key, want)
   }
 
-  #hasRoom(peer: Peer, bytes: number): boolean {
-    if (peer.asked.size === 0) return true
-    if (peer.stalled || peer.dontHavesInRow >= DOUBTFUL_AFTER_DONT_HAVES) return false
-    if (peer.asked.size >= MAX_WANTS_PER_PEER) return false
-    return peer.asked.size < MIN_DEPTH_BLOCKS || peer.outstandingBytes + bytes <= this.#depthBytes(peer)
+  /** Takes everything back from a peer, to be assigned before what was never asked for. */
+  #takeBack(peer: PlanPeer, cancel: boolean): void {
+    for (const want of [...peer.asked.values()]) {
+      want.holders.delete(peer.id)
+      peer.asked.delete(want.key)
+      if (cancel) this.#actions.push({ type: 'cancel', peerId: peer.id, cid: want.cid })
+      if (want.holders.size > 0) continue
+      want.urgent = true
+      this.#putBack(want)
+    }
+    peer.pace.outstandingBytes = 0
   }
 
-  #depthBytes(peer: Peer): number {
-    const byRate = (this.#rate(peer) * (DEPTH_MS + peer.rttMs)) / SECOND_MS
-    return Math.min(MAX_OUTSTANDING_BYTES, Math.max(peer.slowStartBytes, peer.deliveredBlocks === 0 ? 0 : byRate))
+  #putBack(want: Want): void {
+    this.#backlog.put(want, turnOf(this.#ownSeed, this.#partialSeeds, want.seed))
+  }
+
+  #addCopies(want: Want, count: number): void {
+    want.copies += count
+    if (want.level !== undefined) this.#putBack(want)
+  }
+
+  /** Who is partial has changed, and with it whose turn each block is. */
+  #takeTurns(): void {
+    this.#turnsChanged = false
+    this.#partialSeeds = [...this.#peers.values()].filter(({ holdings }) => holdings.isPartial).map(({ seed }) => seed)
+    for (const want of this.#backlog.rare()) this.#putBack(want)
+  }
+
+  #forgetBlocksOf({ holdings }: PlanPeer): void {
+    for (const want of this.#wants.values()) if (holdings.has(want.index)) this.#addCopies(want, -1)
+    holdings.forgetBlocks()
+  }
+
+  #refuse(want: Want, peer: PlanPeer, now: number): void {
+    want.refusedBy.set(peer.id, now)
+    this.#refused.add(want)
+    this.#refusalsChanged = true
+  }
+
+  /** Where nobody has everything, peers are asked again for what they did not have some time ago. */
+  #retryRefused(now: number): void {
+    if (this.#refused.size === 0 || now < this.#retryAt || this.#anyComplete()) return
+    this.#retryAt = now + RETRY_CHECK_MS
+    for (const want of this.#refused) {
+      if (want.level === undefined || want.copies > 0) continue
+      for (const peer of this.#peers.values()) {
+        if (!this.#hasRoom(peer, want.bytes) || refusedLately(peer, want, now)) continue
+        this.#ask(peer, want, now)
+        break
+      }
+    }
+  }
+
+  #probe(peer: PlanPeer, want: Want): void {
+    if (want.holders.has(peer.id) || peer.holdings.has(want.index)) return
+    peer.holdings.probed(want.index)
+    // A server may answer with the block where it is small.
+    peer.remembered.add(want.key, peer.asked)
+    this.#actions.push({ type: 'probe', peerId: peer.id, cid: want.cid })
+  }
+
+  /** Asks a partial peer about all that is wanted and that it was not asked about. */
+  #probeAhead(peer: PlanPeer): void {
+    const { holdings } = peer
+    if (!holdings.isPartial) return
+    while (holdings.nextProbe < this.#nextIndex && holdings.probedCount < MAX_PROBES_PER_PEER) {
+      const want = this.#wantsByIndex.get(holdings.nextProbe++)
+      if (want !== undefined) this.#probe(peer, want)
+    }
+  }
+
+  #firstIndex(): number {
+    for (const index of this.#wantsByIndex.keys()) return index
+    return this.#nextIndex
+  }
+
+  #anyComplete(): boolean {
+    for (const { holdings } of this.#peers.values()) if (!holdings.isPartial) return true
+    return false
+  }
+
+  /** @param share - of what may be outstanding with the peer */
+  #hasRoom({ asked, pace, stalled }: PlanPeer, bytes: number, share = 1): boolean {
+    if (asked.size === 0) return true
+    if (stalled || asked.size >= MAX_WANTS_PER_PEER) return false
+    return asked.size < share * MIN_DEPTH_BLOCKS || pace.outstandingBytes + bytes <= share * pace.depthBytes()
   }
 
   /** Bytes a second expected of a peer; one that has not delivered yet is taken for an average one. */
-  #rate(peer: Peer): number {
-    if (peer.fadingMs > 0) return Math.max(1, (peer.fadingBytes / peer.fadingMs) * SECOND_MS)
+  #rate({ pace }: PlanPeer): number {
+    return pace.measuredRate ?? this.#meanRate
+  }
+
+  #measureMeanRate(): number {
     let sum = 0
     let count = 0
-    for (const other of this.#peers.values()) {
-      if (other.fadingMs === 0) continue
-      sum += (other.fadingBytes / other.fadingMs) * SECOND_MS
+    for (const { pace } of this.#peers.values()) {
+      if (pace.measuredRate === undefined) continue
+      sum += pace.measuredRate
       count++
     }
-    return count === 0 ? INITIAL_RATE : Math.max(1, sum / count)
+    return count === 0 ? INITIAL_RATE : sum / count
   }
 
-  #deliveryMs(peer: Peer, bytes: number): number {
-    return ((peer.outstandingBytes + bytes) / this.#rate(peer)) * SECOND_MS + peer.rttMs
-  }
-
-  #measure(peer: Peer, bytes: number, askedAt: number, now: number): void {
-    const busyMs = Math.max(0.01, now - Math.max(askedAt, peer.lastDeliveryAt))
-    const keep = 2 ** (-busyMs / RATE_HALF_LIFE_MS)
-    peer.fadingBytes = peer.fadingBytes * keep + bytes
-    peer.fadingMs = peer.fadingMs * keep + busyMs
-    peer.lastDeliveryAt = now
-    peer.deliveredBlocks++
-    peer.dontHavesInRow = 0
-    peer.stalled = false
-    peer.slowStartBytes = Math.min(MAX_OUTSTANDING_BYTES, Math.max(peer.slowStartBytes, peer.outstandingBytes) + bytes)
-  }
-
-  #checkStall(peer: Peer, now: number): void {
+  #checkStall(peer: PlanPeer, now: number): void {
     if (peer.asked.size === 0) return
-    const silentMs = now - peer.lastHeardAt
-    if (silentMs < Math.max(STALL_MIN_MS, 4 * peer.rttMs)) return
+    if (!peer.pulse.isStalled(peer.pace, now)) return
+    peer.stalled = true
     if (this.#peers.size === 1) {
-      peer.stalled = true
-      if (silentMs < REPEAT_MS) return
-      peer.lastHeardAt = now
+      if (peer.pulse.silentMs(now) < REPEAT_MS) return
+      peer.pulse.beat(now)
       this.askAgain(peer.id)
       return
     }
-    peer.stalled = true
-    peer.lastHeardAt = now
-    for (const want of peer.asked.values()) {
-      want.lackedBy ??= new Map()
-      want.lackedBy.set(peer.id, now)
-    }
+    peer.pulse.beat(now)
+    for (const want of peer.asked.values()) this.#refuse(want, peer, now)
     this.#takeBack(peer, true)
   }
 
   #takeOver(now: number): void {
+    if (now < this.#takeoverAt) return
+    this.#takeoverAt = now + TAKEOVER_CHECK_MS
     for (const peer of this.#peers.values()) {
-      if (peer.asked.size > 0 || peer.deliveredBlocks === 0 || peer.stalled) continue
-      const found = this.#slowestWant(peer, now)
+      if (peer.asked.size > 0 || peer.pace.deliveredBlocks === 0 || peer.stalled) continue
+      const found = findTakeover(peer, {
+        holders: this.#peers.values(),
+        rateOf: (other) => this.#rate(other),
+        mayTake: (want) => mayGive(peer, want, now),
+        now,
+      })
       if (found === undefined) continue
       const { want, holder, queued, ms } = found
       if (queued) {
@@ -413,28 +441,14 @@ export class SessionPlan {
       this.#ask(peer, want, now)
     }
   }
-
-  /** The want that its only holder will deliver last, if this peer would be clearly sooner. */
-  #slowestWant(taker: Peer, now: number): Takeover | undefined {
-    let slowest: Takeover | undefined
-    for (const holder of this.#peers.values()) {
-      if (holder === taker) continue
-      let aheadBytes = 0
-      for (const want of holder.asked.values()) {
-        aheadBytes += want.bytes
-        if (want.holders.size > 1 || lacks(want, taker.id, now)) continue
-        const sinceDeliveryMs = now - holder.lastDeliveryAt
-        // Overdue by so much is taken to need as much again.
-        const ms = Math.abs((aheadBytes / this.#rate(holder)) * SECOND_MS - sinceDeliveryMs)
-        if (ms <= (slowest?.ms ?? 0) || this.#deliveryMs(taker, want.bytes) > ms * TAKEOVER_ADVANTAGE) continue
-        slowest = { want, holder, ms, queued: aheadBytes - want.bytes >= SENT_AHEAD_BYTES }
-      }
-    }
-    return slowest
-  }
 }
 
-function lacks(want: Want, peerId: string, now: number): boolean {
-  const saidAt = want.lackedBy?.get(peerId)
-  return saidAt !== undefined && now - saidAt < LACK_MS
+function refusedLately(peer: PlanPeer, want: Want, now: number): boolean {
+  const refusedAt = want.refusedBy.get(peer.id)
+  return refusedAt !== undefined && now - refusedAt < REFUSAL_MS
+}
+
+/** Whether a block may be asked of a peer: a partial one must have said that it has it. */
+function mayGive(peer: PlanPeer, want: Want, now: number): boolean {
+  return (!peer.holdings.isPartial || peer.holdings.has(want.index)) && !refusedLately(peer, want, now)
 }

@@ -19,8 +19,9 @@ import type {
   SessionStats,
   Source,
 } from '../../exchange/exchange.ts'
-import { WANT_HAVE } from '../message.ts'
+import { WANT_HAVE, type WantEntry } from '../message.ts'
 import type { MessageQueue } from './message-queue.ts'
+import { RecentKeys } from './recent-keys.ts'
 import { type Arrival, type PlanAction, SessionPlan } from './session-plan.ts'
 
 /** How often stalls are looked for. */
@@ -30,6 +31,8 @@ const REDIAL_MAX_MS = 15 * SECOND_MS
 /** Connected peers that are asked whether they have the root, at most. */
 const MAX_PROBED_PEERS = 64
 const MAX_SOURCES = 256
+/** Blocks that the session had, by which others that download the same are known. */
+const MAX_RECENT_BLOCKS = 2048
 /** A peer that loses wants so many times in a row is not asked any more. */
 const MAX_LOST_WANTS = 4
 const LOST_WANTS_WAIT_MS = 50
@@ -39,6 +42,7 @@ export interface SessionHost {
   readonly clock: Clock
   /** What receiving has cost so far, in all sessions. */
   costs(): Pick<SessionStats, 'hashMs' | 'limitMs'>
+  readonly peerId: string
   connect(source: Source, signal: AbortSignal): Promise<void>
   connectedPeers(): string[]
   describe(peerId: string): { multiaddr: string; rttMs: number | undefined } | undefined
@@ -77,10 +81,11 @@ interface PeerRecord {
 export class BitswapSession implements Session {
   readonly #host: SessionHost
   readonly #options: SessionOptions
-  readonly #plan = new SessionPlan()
+  readonly #plan: SessionPlan
   readonly #waiting = new Map<BlockKey, Waiting>()
   readonly #peers = new Map<string, PeerRecord>()
   readonly #probed = new Set<string>()
+  readonly #recent = new RecentKeys(MAX_RECENT_BLOCKS)
   readonly #abort = new AbortController()
   #bytes = 0
   #blocks = 0
@@ -92,6 +97,7 @@ export class BitswapSession implements Session {
   constructor(host: SessionHost, options: SessionOptions) {
     this.#host = host
     this.#options = options
+    this.#plan = new SessionPlan(host.peerId)
     options.signal?.addEventListener('abort', this.#onOuterAbort, { once: true })
   }
 
@@ -194,6 +200,7 @@ export class BitswapSession implements Session {
       this.#blocks++
       const waiting = this.#waiting.get(key)
       this.#waiting.delete(key)
+      this.#recent.add(key)
       if (waiting?.shared === true) this.#host.keep(bytes)
       waiting?.resolve(bytes)
     } else if (arrival === 'duplicate') {
@@ -226,6 +233,15 @@ export class BitswapSession implements Session {
       this.#join(record ?? this.#record({ peerId, multiaddrs: [] }))
     }
     this.#step()
+  }
+
+  /** What the peer wants itself: one that wants the same as this session will have some of it. */
+  onWants(peerId: string, wants: readonly WantEntry[]): void {
+    const record = this.#peers.get(peerId)
+    if (wants.length === 0 || this.#plan.hasPeer(peerId) || record?.banned === true) return
+    const isShared = wants.some(({ cid, cancel }) => !cancel && this.#isOrWasWanted(blockKey(cid)))
+    if (!isShared || (record === undefined && this.#peers.size >= MAX_SOURCES)) return
+    this.#join(record ?? this.#record({ peerId, multiaddrs: [] }))
   }
 
   /** A peer that speaks bitswap has connected, on its own or because it was dialled. */
@@ -274,6 +290,10 @@ export class BitswapSession implements Session {
 
   #now(): number {
     return this.#host.clock.monotonicMs()
+  }
+
+  #isOrWasWanted(key: BlockKey): boolean {
+    return this.#waiting.has(key) || this.#recent.has(key)
   }
 
   #record(source: Source): PeerRecord {
@@ -361,7 +381,7 @@ export class BitswapSession implements Session {
     if (this.#abort.signal.aborted) return
     const now = this.#now()
     for (const action of this.#plan.next(now)) this.#send(action)
-    for (const cid of this.#plan.lostWants(now)) this.#options.onEvent?.({ type: 'nobody-has', cid: cid.toString() })
+    for (const cid of this.#plan.lostWants()) this.#options.onEvent?.({ type: 'nobody-has', cid: cid.toString() })
     if (this.#plan.wantCount === 0) this.#stopTicking()
     else this.#ticker ??= setInterval(() => this.#tick(), TICK_MS)
   }
@@ -377,6 +397,7 @@ export class BitswapSession implements Session {
   #send({ type, peerId, cid }: PlanAction): void {
     const queue = this.#host.queueTo(peerId)
     if (type === 'want') queue.want(cid)
+    else if (type === 'probe') queue.want(cid, WANT_HAVE)
     else if (!this.#host.wantedElsewhere(this, blockKey(cid))) queue.cancel(cid)
   }
 

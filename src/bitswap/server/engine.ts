@@ -55,6 +55,8 @@ export class Engine {
   found(peerId: string, want: LedgerWant, size: number | null): Presence | undefined {
     const ledger = this.#ledgers.get(peerId)
     if (ledger?.get(want.key) !== want) return undefined
+    // It has come in while the store was asked.
+    if (size === null && typeof want.size === 'number') return undefined
     ledger.located(want.key, size)
     if (size === null) return want.sendDontHave ? { cid: want.cid, have: false } : undefined
     if (want.wantType !== WANT_HAVE || size <= HAVE_ANSWERED_BY_BLOCK_BYTES) return undefined
@@ -62,9 +64,18 @@ export class Engine {
     return { cid: want.cid, have: true }
   }
 
-  /** The peers that wait for a block which has just come in; it can be sent to them now. */
-  blockArrived(key: BlockKey, size: number): void {
-    for (const ledger of this.#ledgers.values()) ledger.located(key, size)
+  /**
+   * A block has come in. It can be sent now to those who wait for it; those who only asked whether it is here are to be
+   * told.
+   */
+  blockArrived(key: BlockKey, size: number): { peerId: string; presence: Presence }[] {
+    const told: { peerId: string; presence: Presence }[] = []
+    for (const [peerId, ledger] of this.#ledgers) {
+      const want = ledger.get(key)
+      const presence = want === undefined ? undefined : this.found(peerId, want, size)
+      if (presence !== undefined) told.push({ peerId, presence })
+    }
+    return told
   }
 
   /** The next message's worth of blocks for the peer that has least on its way, or undefined if none may be sent. */

@@ -7,7 +7,7 @@ import type { BlockStore } from '../../blockstore/blockstore.ts'
 import { mapBounded } from '../../common/concurrency.ts'
 import { messageOf } from '../../common/errors.ts'
 import { type Block, whyRefused } from '../../dag/block.ts'
-import { isIdentity } from '../../dag/cid.ts'
+import { type BlockKey, isIdentity } from '../../dag/cid.ts'
 import { encodeReply, type Message, type Presence } from '../message.ts'
 import { Engine, type Lookup, type Serving } from './engine.ts'
 
@@ -43,6 +43,14 @@ export class Server {
     const wants = message.wants.filter(({ cid }) => !isIdentity(cid))
     const lookup = this.#engine.receive(peerId, wants, message.full)
     if (lookup.wants.length > 0) void this.#lookUp(lookup)
+  }
+
+  /** A block that was not here has been stored: peers that wait for it get it or are told. @param size - bytes */
+  blockArrived(key: BlockKey, size: number): void {
+    for (const { peerId, presence } of this.#engine.blockArrived(key, size)) {
+      void this.#send(peerId, encodeReply({ blocks: [], presences: [presence], pendingBytes: 0 }))
+    }
+    this.#work()
   }
 
   forget(peerId: string): void {

@@ -4,7 +4,7 @@ import { resolve } from 'node:path'
 import { errnoOf, localIoError, P2PError } from '../../common/errors.ts'
 import { parsePeerAddress, parseRef } from '../../dag/ref.ts'
 import type { GetTarget } from '../../node/api.ts'
-import { type Context, withNode } from '../context.ts'
+import { type Context, type NodeNeeds, withNode } from '../context.ts'
 import type { LimitFlags } from '../flags.ts'
 import { getSummary } from '../get-summary.ts'
 import type { Outcome } from '../outcome.ts'
@@ -16,7 +16,13 @@ export interface GetFlags extends LimitFlags {
   force?: boolean
   pin?: boolean
   copy?: boolean
+  seed: boolean
 }
+
+/** Free ports: other downloads of the same find them through their seeder. */
+const LISTEN_EVERYWHERE = ['/ip4/0.0.0.0/tcp/0']
+/** Where nobody else is dialled, nobody else has to come in. */
+const LISTEN_ON_THIS_MACHINE = ['/ip4/127.0.0.1/tcp/0']
 
 /** @throws P2PError as `Api.get` does; `usage` for flags that exclude each other */
 export async function get(context: Context, ref: string, flags: GetFlags): Promise<Outcome> {
@@ -27,7 +33,7 @@ export async function get(context: Context, ref: string, flags: GetFlags): Promi
       hint: 'stdout is either bytes or events: give a path to -o.',
     })
   }
-  parseRef(ref)
+  const { providers } = parseRef(ref)
   const peers = flags.peer?.map(parsePeerAddress)
   // Opening the repo may take a while; from here on something is shown.
   output.onProgress({
@@ -42,7 +48,21 @@ export async function get(context: Context, ref: string, flags: GetFlags): Promi
     peers: [],
   })
 
-  const result = await withNode(context, { command: 'p2p get', holdTimeoutMs: flags.timeout, limits: flags }, (node) =>
+  const { pathOf } = await import('../../net/addresses.ts')
+  const needs: NodeNeeds = {
+    command: 'p2p get',
+    holdTimeoutMs: flags.timeout,
+    seed: flags.seed,
+    limits: flags,
+    listen: (bootstrap) => {
+      if (!flags.seed || context.flags.offline) return []
+      const isLocal = [...(peers ?? []), ...providers, ...(bootstrap ?? ['public'])].every(
+        (address) => pathOf(address) === 'loopback',
+      )
+      return isLocal ? LISTEN_ON_THIS_MACHINE : LISTEN_EVERYWHERE
+    },
+  }
+  const result = await withNode(context, needs, (node) =>
     node.get(ref, {
       target,
       peers,
@@ -50,6 +70,7 @@ export async function get(context: Context, ref: string, flags: GetFlags): Promi
       force: flags.force,
       pin: flags.pin,
       copy: flags.copy,
+      seed: flags.seed,
       offline: context.flags.offline,
       signal,
       onProgress: output.onProgress,

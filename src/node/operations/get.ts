@@ -12,6 +12,7 @@ import { P2PError } from '../../common/errors.ts'
 import type { GetPhase, HeldBackBy, OnProgress } from '../../common/progress.ts'
 import { formatDuration, KiB, MINUTE_MS, SECOND_MS } from '../../common/units.ts'
 import type { BlockReader } from '../../dag/block.ts'
+import { blockKey } from '../../dag/cid.ts'
 import { parseRef, type Ref, sourcesOf } from '../../dag/ref.ts'
 import { BlockService } from '../../exchange/blockservice.ts'
 import type { Exchange, Session, SessionStats } from '../../exchange/exchange.ts'
@@ -57,6 +58,9 @@ class Get {
   readonly #onProgress: OnProgress
   #session: Promise<Session> | undefined
   #openSession: Session | undefined
+  #exchange: Exchange | undefined
+  /** Each download begins elsewhere, so that those who run at the same time soon have different parts to trade. */
+  readonly #beginning = Math.random()
   #sources: Sources | undefined
   #exported: ExportProgress = { bytes: 0, totalBytes: null, queuedBytes: 0 }
   #phase: GetPhase = 'connecting'
@@ -119,12 +123,13 @@ class Get {
       nodes: reader,
       leaves: reader,
       release: (leaf) => blocks.release(leaf),
-      onNode: (cid, block) => this.#parts.store.put(cid, block),
+      onNode: (cid, block) => this.#storeNode(cid, block),
       onFailure: () => {
         void this.#openSession?.close()
         if (output instanceof StreamOutput) output.cancel(new P2PError('aborted', 'The download has failed'))
       },
       checkName: safeEntryName,
+      firstLeaf: output instanceof StreamOutput ? undefined : (leaves) => Math.floor(this.#beginning * leaves),
       onProgress: (progress) => {
         this.#exported = progress
         if (progress.totalBytes !== null) this.#phase = 'downloading'
@@ -132,6 +137,14 @@ class Get {
       signal: this.#abort.signal,
     })
     this.#abort.signal.throwIfAborted()
+  }
+
+  async #storeNode(cid: CID, block: Uint8Array): Promise<void> {
+    await this.#parts.store.put(cid, block)
+    this.#exchange?.blockStored(blockKey(cid), block.byteLength)
+    const { seed = true, target } = this.#options
+    // What goes to a stream is not kept.
+    if (seed && target.kind !== 'stream') this.#sources?.announce()
   }
 
   /** Leaves go into the store as well. */
@@ -169,7 +182,15 @@ class Get {
       return this.#stream
     }
     const { references, bootId } = this.#parts
-    const output = await openOutput({ target: target!, root, force, references, bootId, rewrite: copy })
+    const output = await openOutput({
+      target: target!,
+      root,
+      force,
+      references,
+      bootId,
+      rewrite: copy,
+      onNoted: (key, blockBytes) => this.#exchange?.blockStored(key, blockBytes),
+    })
     if (output.resumes) onProgress?.({ type: 'note', message: `Resuming ${basename(target!)}.` })
     return output
   }
@@ -198,6 +219,7 @@ class Get {
     })
     this.#sources = sources
     this.#openSession = session
+    this.#exchange = exchange
     this.#lastProgressAt = this.#parts.clock.monotonicMs()
     sources.start(session)
     return session

@@ -14,6 +14,9 @@ import type { Routing } from '../../routing/routing.ts'
 /** With so many connected sources no more are looked for. */
 const ENOUGH_SOURCES = 8
 const SEARCH_AGAIN_MS = 5 * SECOND_MS
+/** Those who begin at the same time are found by the second or third search. */
+const FIRST_SEARCH_AGAIN_MS = SECOND_MS
+const ANNOUNCE_AGAIN_MS = SECOND_MS
 /** Empty searches before the download is given up, if nothing has come from anyone. */
 const SEARCHES_BEFORE_GIVING_UP = 2
 
@@ -38,6 +41,7 @@ export class Sources {
   #emptySearches = 0
   #searching = false
   #nobodyHas = false
+  #announcing = false
 
   constructor(options: SourcesOptions) {
     this.#options = options
@@ -53,6 +57,16 @@ export class Sources {
     this.#session = session
     for (const source of this.#options.named) session.addSource(source)
     void this.#search(session)
+  }
+
+  /** Tells others that this node has some of the tree now; those who are told are peers to come and the seeders. */
+  announce(): void {
+    if (this.#announcing) return
+    this.#announcing = true
+    const { routing, signal } = this.#options
+    const stop = routing.onFirstPeer(() => void this.#provide())
+    signal.addEventListener('abort', stop, { once: true })
+    void this.#provide()
   }
 
   onSessionEvent(event: SessionEvent): void {
@@ -130,8 +144,19 @@ export class Sources {
     return this.#searching || this.#emptySearches < SEARCHES_BEFORE_GIVING_UP
   }
 
+  /** Until somebody was told. */
+  async #provide(): Promise<void> {
+    const { root, routing, signal, onProgress } = this.#options
+    try {
+      while ((await routing.provide(root, { signal })).peers === 0) await sleep(ANNOUNCE_AGAIN_MS, { signal })
+    } catch (error) {
+      if (!signal.aborted) onProgress({ type: 'note', message: `Announcing failed: ${messageOf(error)}` })
+    }
+  }
+
   async #search(session: Session): Promise<void> {
     const { root, routing, ownPeerId, signal, onProgress } = this.#options
+    let waitMs = FIRST_SEARCH_AGAIN_MS
     try {
       for (;;) {
         if (session.livePeers < ENOUGH_SOURCES) {
@@ -146,7 +171,8 @@ export class Sources {
           this.#searching = false
           if (this.#found.size === before) this.#emptySearches++
         }
-        await sleep(SEARCH_AGAIN_MS, { signal })
+        await sleep(session.livePeers > 0 ? waitMs : SEARCH_AGAIN_MS, { signal })
+        waitMs = Math.min(SEARCH_AGAIN_MS, 2 * waitMs)
       }
     } catch (error) {
       this.#searching = false

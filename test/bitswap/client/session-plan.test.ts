@@ -13,7 +13,7 @@ function wants(plan: SessionPlan, now: number): string[] {
 }
 
 function planOf(peers: string[], blocks: number, bytes = MiB): SessionPlan {
-  const plan = new SessionPlan()
+  const plan = new SessionPlan('me')
   for (const peer of peers) plan.addPeer(peer, 0)
   for (let index = 0; index < blocks; index++) plan.want(cidOf(index), bytes)
   return plan
@@ -66,19 +66,22 @@ describe('session plan', () => {
     const plan = planOf(['a', 'b'], 1)
     const [first] = plan.next(0)
     plan.dontHave(first!.peerId, keyOf(0), 10)
-    const [second] = plan.next(10)
+    const second = plan.next(10).find(({ type }) => type === 'want')
     assert.notEqual(second!.peerId, first!.peerId)
     plan.dontHave(second!.peerId, keyOf(0), 20)
-    assert.deepEqual(plan.next(20), [])
-    assert.deepEqual(plan.lostWants(20).map(String), [cidOf(0).toString()])
-    assert.deepEqual(plan.lostWants(30), [], 'told once')
+    assert.deepEqual(
+      plan.next(20).filter(({ type }) => type === 'want'),
+      [],
+    )
+    assert.deepEqual(plan.lostWants().map(String), [cidOf(0).toString()])
+    assert.deepEqual(plan.lostWants(), [], 'told once')
   })
 
   test('a block that nobody had is asked for again after a while', () => {
     const plan = planOf(['a'], 1)
     plan.next(0)
     plan.dontHave('a', keyOf(0), 0)
-    assert.deepEqual(wants(plan, 4000), [])
+    assert.deepEqual(wants(plan, 4000), [`cancel a ${cidOf(0)}`, `probe a ${cidOf(0)}`])
     assert.deepEqual(wants(plan, 6000), [`want a ${cidOf(0)}`])
   })
 
@@ -177,6 +180,76 @@ describe('session plan', () => {
     assert.deepEqual(wants(plan, 10), [`cancel a ${cidOf(0)}`])
     assert.equal(plan.wantCount, 0)
     assert.equal(plan.outstandingBytesOf('a'), 0)
+  })
+
+  test('a peer that lacks something is asked what it has, and only for that', () => {
+    const plan = planOf(['partial'], 3)
+    plan.next(0)
+    plan.dontHave('partial', keyOf(0), 10)
+    plan.addPeer('complete', 10)
+    plan.received('partial', keyOf(1), MiB, 10)
+    const actions = wants(plan, 10)
+    assert.ok(actions.includes(`probe partial ${cidOf(2)}`) && actions.includes(`want complete ${cidOf(2)}`))
+    plan.want(cidOf(3), MiB)
+    plan.want(cidOf(4), MiB)
+    plan.want(cidOf(5), MiB)
+    plan.dontHave('partial', keyOf(5), 20)
+    plan.next(20)
+    plan.have('partial', keyOf(5))
+    assert.deepEqual(wants(plan, 30), [`want partial ${cidOf(5)}`])
+  })
+
+  test('a question that stands is taken back when the block has come from another peer', () => {
+    const plan = planOf(['partial'], 1)
+    plan.next(0)
+    plan.dontHave('partial', keyOf(0), 0)
+    plan.addPeer('complete', 0)
+    plan.next(0)
+    plan.received('complete', keyOf(0), MiB, 10)
+    assert.deepEqual(wants(plan, 10), [`cancel partial ${cidOf(0)}`])
+  })
+
+  test('a partial peer that has 32 blocks in a row is taken to have everything', () => {
+    const plan = planOf(['a'], 40, 100)
+    plan.next(0)
+    plan.dontHave('a', keyOf(0), 0)
+    plan.next(0)
+    for (let index = 1; index <= 31; index++) plan.have('a', keyOf(index))
+    assert.ok(!wants(plan, 10).includes(`want a ${cidOf(35)}`))
+    plan.have('a', keyOf(32))
+    for (let index = 1; index <= 32; index++) plan.received('a', keyOf(index), 100, 20)
+    plan.want(cidOf(40), 100)
+    const actions = wants(plan, 30)
+    assert.ok(actions.includes(`want a ${cidOf(35)}`), actions.join('\n'))
+    assert.ok(!actions.some((action) => action.startsWith('probe')), actions.join('\n'))
+  })
+
+  test('a peer that says it has a block and then does not give it is not asked at once again', () => {
+    const plan = planOf(['a', 'b'], 1)
+    const liar = plan.next(0)[0]!.peerId
+    plan.removePeer(liar === 'a' ? 'b' : 'a')
+    plan.dontHave(liar, keyOf(0), 10)
+    assert.deepEqual(wants(plan, 10), [`cancel ${liar} ${cidOf(0)}`, `probe ${liar} ${cidOf(0)}`])
+    plan.have(liar, keyOf(0))
+    assert.deepEqual(wants(plan, 20), [`want ${liar} ${cidOf(0)}`])
+    plan.dontHave(liar, keyOf(0), 30)
+    assert.deepEqual(wants(plan, 30), [`cancel ${liar} ${cidOf(0)}`])
+    assert.deepEqual(wants(plan, 4000), [])
+    assert.deepEqual(wants(plan, 6000), [`want ${liar} ${cidOf(0)}`])
+  })
+
+  test('of what partial peers have the rarest is asked for first', () => {
+    const plan = planOf(['a', 'b', 'c'], 6)
+    plan.next(0)
+    for (const peer of ['a', 'b', 'c']) for (let index = 0; index < 6; index++) plan.dontHave(peer, keyOf(index), 0)
+    plan.next(0)
+    for (const index of [0, 1, 2, 3]) for (const peer of ['a', 'b']) plan.have(peer, keyOf(index))
+    for (const index of [4, 5]) plan.have('a', keyOf(index))
+    const asked = plan.next(6000).filter(({ type, peerId }) => type === 'want' && peerId === 'a')
+    assert.deepEqual(
+      asked.map(({ cid }) => cid.toString()),
+      [cidOf(4), cidOf(5)].map(String),
+    )
   })
 
   test('no peer ever has more than 1,024 wants', () => {

@@ -77,6 +77,25 @@ describe('bitswap engine', () => {
     assert.equal(engine.next()?.wants.length, 1)
   })
 
+  test('a peer that asked whether a block is here is told when it comes in', () => {
+    const engine = new Engine()
+    give(engine, 'a', [want(1, WANT_HAVE)], null)
+    give(engine, 'b', [want(1)], null)
+    const { cid } = numberedBlock(1)
+    const told = engine.blockArrived(blockKey(cid), MiB)
+    assert.deepEqual(told, [{ peerId: 'a', presence: { cid, have: true } }])
+    assert.equal(engine.next()?.peerId, 'b')
+    assert.deepEqual(engine.blockArrived(blockKey(cid), MiB), [], 'told once')
+  })
+
+  test('a block that comes in while the store is asked for it is not reported as missing', () => {
+    const engine = new Engine()
+    const { wants } = engine.receive('a', [want(1)], false)
+    engine.blockArrived(wants[0]!.key, MiB)
+    assert.equal(engine.found('a', wants[0]!, null), undefined)
+    assert.equal(engine.next()?.wants.length, 1)
+  })
+
   test('presence is answered by presence, or by the block itself if it is small', () => {
     const engine = new Engine()
     const [large] = give(engine, 'a', [want(1, WANT_HAVE)], 2 * KiB)
