@@ -8,7 +8,7 @@ import { MiB } from '../common/units.ts'
 import { isIdentity, RAW } from '../dag/cid.ts'
 import type { FileChild } from './decode.ts'
 import type { DirectoryEntry } from './directory-entry.ts'
-import type { FirstLeaf, LeafStep, NodeStep, WalkFile } from './walk.ts'
+import type { FirstLeaf, LeafStep, NodeStep, WalkFile } from './walk-steps.ts'
 
 /** A child with no more content may be a leaf in dag-pb clothes. */
 const MAX_LEAF_BYTES = 2 * MiB

@@ -10,16 +10,8 @@ import { MiB } from '../common/units.ts'
 import { type BlockReader, MAX_BLOCK_BYTES } from '../dag/block.ts'
 import { type BlockKey, blockKey } from '../dag/cid.ts'
 import { decodeNode } from './decode.ts'
-import {
-  type FirstLeaf,
-  type Found,
-  isLeafStep,
-  type LeafStep,
-  type NodeStep,
-  type Place,
-  Walk,
-  type WalkFile,
-} from './walk.ts'
+import { type Found, Walk } from './walk.ts'
+import { type FirstLeaf, isLeafStep, type LeafStep, type NodeStep, type Place, type WalkFile } from './walk-steps.ts'
 
 /** Content that is asked for, has arrived or is being written. */
 const WINDOW_BYTES = 48 * MiB

@@ -13,6 +13,15 @@ import { P2PError } from '../common/errors.ts'
 import { MiB } from '../common/units.ts'
 import { type Cursor, CursorQueue, FileCursor, FolderCursor } from './cursors.ts'
 import type { DecodedNode } from './decode.ts'
+import {
+  type FirstLeaf,
+  isLeafStep,
+  type LeafStep,
+  type NodeContext,
+  type NodeStep,
+  type Place,
+  type WalkFile,
+} from './walk-steps.ts'
 
 const MAX_DEPTH = 256
 /** Inner nodes asked for and not arrived. */
@@ -23,45 +32,6 @@ const MAX_LEAF_NODES_AHEAD = 128
 const MAX_HELD_BYTES = 8 * MiB
 /** Where those that were on their way bring so many more, the tree is made to be too much. */
 const MAX_HELD_CHILDREN = 500_000
-/** A file of the result. */
-export interface WalkFile {
-  /** Counts up from 0 in the order in which files are found. */
-  id: number
-  /** Names from the root of the result down; empty if the result is this file. */
-  path: readonly string[]
-  /** Size in bytes; undefined for a file of one raw block whose folder does not say. */
-  bytes: number | undefined
-}
-
-/** A place in the result where a block's content belongs. */
-export interface Place {
-  file: WalkFile
-  offset: number
-}
-
-/** A leaf to fetch and write. */
-export interface LeafStep extends Place {
-  cid: CID
-  /** The content's size; undefined for a file of one raw block whose folder does not say. */
-  bytes: number | undefined
-  /** What to expect where `bytes` is not known; not to be trusted. */
-  expectedBytes: number
-}
-
-/** A block to fetch, decode and give to {@link Walk.resolve}. */
-export interface NodeStep {
-  cid: CID
-  /** Size of the content below; undefined for what hangs in a folder. */
-  contentBytes: number | undefined
-  context: NodeContext
-}
-
-type NodeContext =
-  | { kind: 'root' }
-  | { kind: 'file'; file: WalkFile; offset: number; depth: number }
-  | { kind: 'entry'; path: readonly string[]; depth: number; tsize: number }
-  | { kind: 'shard'; path: readonly string[]; depth: number }
-
 /** What resolving a node brings to light. */
 export type Found =
   | { type: 'folder'; path: readonly string[] }
@@ -73,9 +43,6 @@ export type Found =
   /** Content that is inside the node itself; `leaf` is the node if there is nothing else in it. */
   | { type: 'content'; place: Place; content: Uint8Array; leaf: CID | undefined }
   | { type: 'refused'; path: readonly string[]; reason: string }
-
-/** Which of a node's leaves to ask for first. */
-export type FirstLeaf = (leaves: number) => number
 
 export class Walk {
   readonly #checkName: (name: string) => void
@@ -290,8 +257,4 @@ export class Walk {
     this.#heldBytes -= cursor.heldBytes
     this.#heldChildren -= cursor.childCount
   }
-}
-
-export function isLeafStep(step: LeafStep | NodeStep): step is LeafStep {
-  return 'file' in step
 }

@@ -10,7 +10,7 @@ import { safeEntryName } from '../../src/files/safe-name.ts'
 import { StreamOutput } from '../../src/files/stream-output.ts'
 import { type ContentSink, exportTree } from '../../src/unixfs/exporter.ts'
 import { encodeUnixfs } from '../../src/unixfs/unixfs-data.ts'
-import type { Place, WalkFile } from '../../src/unixfs/walk.ts'
+import type { Place, WalkFile } from '../../src/unixfs/walk-steps.ts'
 import { dagPbBlock, numberedBlock, rawBlock } from '../support/blocks.ts'
 
 interface Child {
@@ -166,7 +166,7 @@ describe('exporter', () => {
     )
     assert.deepEqual(
       order.filter((index) => index >= 6),
-      [9, 6, 7, 8],
+      [8, 9, 6, 7],
     )
     assert.deepEqual(sink.files.get('file'), Buffer.concat(leaves.slice(0, 6).map(({ block }) => block.bytes)))
     assert.equal(sink.closed.size, 5)
