@@ -146,7 +146,8 @@ export class Output {
   }
 
   refuse(path: readonly string[], reason: string): void {
-    this.skipped.push({ name: path.join('/') || basename(this.#options.target), reason })
+    const name = path.length === 0 ? basename(this.#options.target) : path.join('/')
+    this.skipped.push({ name, reason })
   }
 
   async openFile(file: OutputFile): Promise<void> {
