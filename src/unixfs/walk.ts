@@ -14,6 +14,7 @@ import { MiB } from '../common/units.ts'
 import { isIdentity, RAW } from '../dag/cid.ts'
 import type { DecodedNode, FileChild } from './decode.ts'
 import type { DirectoryEntry } from './directory-entry.ts'
+import { isInPlace, type Shard } from './shard.ts'
 
 const MAX_DEPTH = 256
 /** Inner nodes asked for and not arrived. */
@@ -64,7 +65,14 @@ type NodeContext =
   | { kind: 'root' }
   | { kind: 'file'; file: WalkFile; offset: number; depth: number }
   | { kind: 'entry'; path: readonly string[]; depth: number; tsize: number }
-  | { kind: 'shard'; path: readonly string[]; depth: number }
+  | { kind: 'shard'; path: readonly string[]; depth: number; place: ShardPlace }
+
+/** Where a shard is in its folder. */
+interface ShardPlace {
+  /** Those that lead to it, from the root shard down. */
+  buckets: readonly number[]
+  fanout: number
+}
 
 /** What resolving a node brings to light. */
 export type Found =
@@ -91,7 +99,7 @@ interface FolderCursor {
   path: readonly string[]
   depth: number
   entries: DirectoryEntry[]
-  subShards: CID[]
+  subShards: { cid: CID; place: ShardPlace }[]
   heldBytes: number
   nextLeaf: number
   nextNode: number
@@ -177,8 +185,10 @@ export class Walk {
         return this.#resolveInFile(step.cid, context, node, blockBytes, step.contentBytes!)
       case 'shard':
         this.#unmeasured--
-        if (node.kind !== 'shard') throw new P2PError('bad-data', `Block ${step.cid} is not part of a sharded folder`)
-        return this.#openFolder(context.path, context.depth, node, blockBytes)
+        if (node.kind !== 'shard' || node.fanout !== context.place.fanout) {
+          throw new P2PError('bad-data', `Block ${step.cid} is not part of a sharded folder`)
+        }
+        return this.#openFolder(context.path, context.depth, node, blockBytes, context.place.buckets)
       case 'root':
         this.#unmeasured--
         return this.#resolveEntry(step.cid, [], 0, node, blockBytes)
@@ -247,8 +257,8 @@ export class Walk {
     const shard = cursor.subShards[cursor.nextShard]
     if (shard === undefined) return undefined
     cursor.nextShard++
-    const context = { kind: 'shard', path: cursor.path, depth: cursor.depth + 1 } as const
-    return { cid: shard, contentBytes: undefined, context }
+    const context = { kind: 'shard', path: cursor.path, depth: cursor.depth + 1, place: shard.place } as const
+    return { cid: shard.cid, contentBytes: undefined, context }
   }
 
   #leafOfFolder(cursor: FolderCursor): LeafStep | undefined {
@@ -331,13 +341,18 @@ export class Walk {
     depth: number,
     node: Extract<DecodedNode, { kind: 'directory' | 'shard' }>,
     blockBytes: number,
+    buckets: readonly number[] = [],
   ): Found[] {
     const refused: Found[] = []
     const seen = new Set<string>()
-    const entries = node.entries.filter(({ name }) => {
+    const entries = node.entries.filter(({ name }, index) => {
       try {
         this.#checkName(name)
         if (seen.has(name)) throw new P2PError('bad-data', 'the folder has two entries of this name')
+        // Else another shard of the folder could have the same name once more.
+        if (node.kind === 'shard' && !isInPlace(name, [...buckets, node.entryBuckets[index]!], node.fanout)) {
+          throw new P2PError('bad-data', 'it does not belong in this part of the folder')
+        }
         seen.add(name)
         return true
       } catch (error) {
@@ -346,7 +361,7 @@ export class Walk {
       }
     })
     for (const { tsize } of entries) this.#totalBytes += tsize
-    const subShards = node.kind === 'shard' ? node.subShards : []
+    const subShards = node.kind === 'shard' ? placed(node, buckets) : []
     this.#unmeasured += subShards.length
     this.#hold({
       kind: 'folder',
@@ -404,6 +419,10 @@ export class Walk {
 
 export function isLeafStep(step: LeafStep | NodeStep): step is LeafStep {
   return 'file' in step
+}
+
+function placed({ fanout, subShards, subShardBuckets }: Shard, buckets: readonly number[]): FolderCursor['subShards'] {
+  return subShards.map((cid, index) => ({ cid, place: { fanout, buckets: [...buckets, subShardBuckets[index]!] } }))
 }
 
 function mayBeLeaf(child: FileChild): boolean {
