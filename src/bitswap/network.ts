@@ -18,6 +18,7 @@ import { messageOf, P2PError } from '../common/errors.ts'
 import { KiB, MINUTE_MS, SECOND_MS } from '../common/units.ts'
 import type { Source } from '../exchange/exchange.ts'
 import { decodeMessage, type Message, MessageSplitter } from './message.ts'
+import { UnfinishedMessages } from './unfinished-messages.ts'
 
 const BITSWAP_PROTOCOL = '/ipfs/bitswap/1.2.0'
 
@@ -58,6 +59,7 @@ export class BitswapNetwork {
   readonly #components: NetworkComponents
   readonly #listener: NetworkListener
   readonly #buffers: BufferPool
+  readonly #unfinished = new UnfinishedMessages()
   readonly #links = new Map<string, PeerLinks>()
   readonly #onPeerDisconnect = (event: CustomEvent<PeerId>) => this.#forget(event.detail.toString())
   #topologyId: string | undefined
@@ -199,8 +201,13 @@ export class BitswapNetwork {
   #receive(stream: Stream, connection: Connection): void {
     const peerId = connection.remotePeer.toString()
     this.#linksOf(connection.remotePeer)
-    const splitter = new MessageSplitter((length) => this.#buffers.take(length))
+    const splitter = new MessageSplitter((length) => {
+      this.#unfinished.begin(peerId, stream, length)
+      return this.#buffers.take(length)
+    })
+    stream.addEventListener('close', () => this.#unfinished.end(peerId, stream))
     const onMessage = (bytes: Uint8Array) => {
+      this.#unfinished.end(peerId, stream)
       const message = decodeMessage(bytes)
       this.#detachSmallBlocks(message, bytes)
       this.#listener.onMessage(peerId, message)
