@@ -26,6 +26,12 @@ export const MAX_MESSAGE_BYTES = 4 * MiB
 const SMALL_PIECE_BYTES = 16 * KiB
 const JOINED_PIECE_BYTES = 64 * KiB
 
+/**
+ * Wants, and presences, of one message that are read; the others are passed over. A peer's wantlist is kept to 1,024, and
+ * a message can hold 90,000, which take a second to decode.
+ */
+const MAX_ENTRIES = 4096
+
 export const WANT_BLOCK = 0
 export const WANT_HAVE = 1
 export type WantType = typeof WANT_BLOCK | typeof WANT_HAVE
@@ -227,7 +233,8 @@ export function decodeMessage(bytes: Uint8Array): Message {
         break
       case FIELD.presences:
         reader.expect(WIRE_BYTES)
-        message.presences.push(decodePresence(reader.bytes()))
+        if (message.presences.length < MAX_ENTRIES) message.presences.push(decodePresence(reader.bytes()))
+        else reader.skip()
         break
       case FIELD.pendingBytes:
         reader.expect(WIRE_VARINT)
@@ -245,7 +252,8 @@ function decodeWantlist(bytes: Uint8Array, message: Message): void {
   while (reader.nextField()) {
     if (reader.field === WANTLIST.entries) {
       reader.expect(WIRE_BYTES)
-      message.wants.push(decodeEntry(reader.bytes()))
+      if (message.wants.length < MAX_ENTRIES) message.wants.push(decodeEntry(reader.bytes()))
+      else reader.skip()
     } else if (reader.field === WANTLIST.full) {
       reader.expect(WIRE_VARINT)
       message.full = reader.varint() !== 0

@@ -20,6 +20,7 @@ import type { Source } from '../exchange/exchange.ts'
 import { receiveFrom } from './incoming-stream.ts'
 import { decodeMessage, type Message, MessageSplitter } from './message.ts'
 import { OutgoingStream } from './outgoing-stream.ts'
+import { UnfinishedMessages } from './unfinished-messages.ts'
 
 const BITSWAP_PROTOCOL = '/ipfs/bitswap/1.2.0'
 
@@ -66,6 +67,7 @@ export class BitswapNetwork {
   readonly #listener: NetworkListener
   readonly #buffers: BufferPool
   readonly #limits: Limits
+  readonly #unfinished = new UnfinishedMessages()
   readonly #links = new Map<string, PeerLinks>()
   readonly #onPeerDisconnect = (event: CustomEvent<PeerId>) => this.#forget(event.detail.toString())
   #topologyId: string | undefined
@@ -221,8 +223,13 @@ export class BitswapNetwork {
     const peerId = connection.remotePeer.toString()
     // Whoever opens a stream is about to ask for something.
     this.#linksOf(connection.remotePeer).replies.prepare()
-    const splitter = new MessageSplitter((length) => this.#buffers.take(length))
+    const splitter = new MessageSplitter((length) => {
+      this.#unfinished.begin(peerId, stream, length)
+      return this.#buffers.take(length)
+    })
+    stream.addEventListener('close', () => this.#unfinished.end(peerId, stream))
     const onMessage = (bytes: Uint8Array) => {
+      this.#unfinished.end(peerId, stream)
       const message = decodeMessage(bytes)
       this.#detachSmallBlocks(message, bytes)
       this.#listener.onMessage(peerId, message)

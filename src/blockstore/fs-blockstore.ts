@@ -44,16 +44,23 @@ const sharding = {
   },
 }
 
+export interface FsBlockStoreOptions {
+  /** Told of each block whose bytes no longer match, once it has been set aside. */
+  onCorrupt?: ((cid: CID) => void) | undefined
+}
+
 export class FsBlockStore implements BlockStore {
   readonly #folder: string
+  readonly #options: FsBlockStoreOptions
   readonly #writers = new KeyedLock()
   readonly #shardsMade = new Set<string>()
   readonly #barrier: Barrier
   #temporaryCount = 0
   #libraryStore: LibraryStore | undefined
 
-  private constructor(folder: string) {
+  private constructor(folder: string, options: FsBlockStoreOptions) {
     this.#folder = folder
+    this.#options = options
     this.#barrier = new Barrier(folder, (shard, file) => this.#setAside(shard, file))
   }
 
@@ -63,8 +70,8 @@ export class FsBlockStore implements BlockStore {
    *
    * @throws P2PError `io`, `disk-full`
    */
-  static async open(folder: string): Promise<FsBlockStore> {
-    const store = new FsBlockStore(folder)
+  static async open(folder: string, options: FsBlockStoreOptions = {}): Promise<FsBlockStore> {
+    const store = new FsBlockStore(folder, options)
     try {
       await rm(join(folder, TEMPORARY), { recursive: true, force: true })
       await mkdir(join(folder, TEMPORARY), { recursive: true, mode: 0o700 })
@@ -196,6 +203,7 @@ export class FsBlockStore implements BlockStore {
       if (bytes === undefined || matchesCid(cid, bytes)) return bytes
       const { dir, file } = sharding.encode(cid)
       await this.#setAside(dir, file)
+      this.#options.onCorrupt?.(cid)
       return undefined
     })
   }

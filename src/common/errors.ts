@@ -7,7 +7,7 @@ export type ErrorCode =
   | 'usage' // an argument or flag that cannot be understood
   | 'bad-ref' // a malformed CID, link, path or multiaddr
   | 'bad-config' // a configuration file or value that is refused
-  | 'not-found' // the path does not exist in the DAG, or the block not in the store (offline)
+  | 'not-found' // a path to add or in the DAG does not exist, or the block is not in the store (offline)
   | 'no-provider' // nobody who has the content was found
   | 'timeout' // no progress for as long as the user allowed
   | 'repo-held' // another process holds the repo

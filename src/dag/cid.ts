@@ -5,6 +5,13 @@
  */
 
 import * as dagPb from '@ipld/dag-pb'
+import * as base2 from 'multiformats/bases/base2'
+import * as base16 from 'multiformats/bases/base16'
+import * as base32 from 'multiformats/bases/base32'
+import * as base36 from 'multiformats/bases/base36'
+import * as base58 from 'multiformats/bases/base58'
+import * as base64 from 'multiformats/bases/base64'
+import * as base256emoji from 'multiformats/bases/base256emoji'
 import { CID } from 'multiformats/cid'
 import * as raw from 'multiformats/codecs/raw'
 import type { MultihashDigest } from 'multiformats/hashes/interface'
@@ -49,13 +56,22 @@ export function rawCid(multihash: MultihashDigest): CID {
 }
 
 /**
- * Parses the text of a CID in any of the bases that Kubo writes.
+ * Bases in which a CID can be written; base8 and base10 are left out, as Kubo does.
+ * @see https://github.com/multiformats/multibase/blob/master/multibase.csv
+ */
+const BASES = [base2, base16, base32, base36, base58, base64, base256emoji].flatMap((family) => Object.values(family))
+
+/**
+ * Parses the text of a CID in any of the bases that Kubo reads.
  *
  * @throws P2PError `bad-ref`
  */
 export function parseCid(text: string): CID {
   try {
-    return CID.parse(text)
+    return CID.parse(
+      text,
+      BASES.find(({ prefix }) => text.startsWith(prefix)),
+    )
   } catch (cause) {
     throw new P2PError('bad-ref', `"${shorten(text)}" is not a CID`, {
       hint: 'A CID starts with "bafy", "bafk" or "Qm" and has no spaces; check that it was copied whole.',

@@ -24,6 +24,8 @@ export interface Ref {
   filename?: string | undefined
   /** Multiaddrs of peers that are said to have it, each ending in `/p2p/<peer id>`. */
   providers: string[]
+  /** What a link gives as providers and is no address of a peer; shortened, for messages. */
+  unusableProviders: string[]
 }
 
 /** The deepest path that is followed. */
@@ -149,9 +151,22 @@ function makeRef(root: string, path: string[], parameters?: URLSearchParams): Re
   assertAllowedCid(cid)
   if (path.length > MAX_PATH_SEGMENTS) throw new P2PError('bad-ref', `The path has over ${MAX_PATH_SEGMENTS} names`)
   for (const name of path) assertName(name)
-  const hints = parameters?.getAll('provider').map(peerAddressOf) ?? []
-  const providers = [...new Set(hints.filter((hint) => hint !== undefined))].slice(0, MAX_PROVIDERS)
-  return { cid, path, filename: parameters?.get('filename') ?? undefined, providers }
+  const filename = parameters?.get('filename') ?? undefined
+  return { cid, path, filename, ...readProviders(parameters?.getAll('provider') ?? []) }
+}
+
+function readProviders(hints: string[]): Pick<Ref, 'providers' | 'unusableProviders'> {
+  const providers = new Set<string>()
+  const unusable = new Set<string>()
+  for (const hint of hints) {
+    const address = peerAddressOf(hint)
+    if (address !== undefined) providers.add(address)
+    else unusable.add(shorten(hint))
+  }
+  return {
+    providers: [...providers].slice(0, MAX_PROVIDERS),
+    unusableProviders: [...unusable].slice(0, MAX_PROVIDERS),
+  }
 }
 
 function parseRoot(root: string): CID {

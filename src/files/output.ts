@@ -143,7 +143,8 @@ export class Output {
   }
 
   refuse(path: readonly string[], reason: string): void {
-    this.skipped.push({ name: path.join('/') || basename(this.#target), reason })
+    const name = path.length === 0 ? basename(this.#target) : path.join('/')
+    this.skipped.push({ name, reason })
   }
 
   /** The size of a leaf that an earlier run has left in this place; believed without reading in the same boot. */

@@ -74,7 +74,13 @@ export async function openNode(options: NodeOptions): Promise<Node> {
     onWait: (message) => onProgress?.({ type: 'note', message }),
   })
   try {
-    return new LocalNode(options, repo, await FsBlockStore.open(repo.blocksDir))
+    const files = await FsBlockStore.open(repo.blocksDir, {
+      onCorrupt: (cid) => {
+        const message = `Block ${cid} was damaged on this disk: it is set aside, and counts as not here.`
+        onProgress?.({ type: 'warning', message })
+      },
+    })
+    return new LocalNode(options, repo, files)
   } catch (error) {
     await repo.close()
     throw error

@@ -8,7 +8,7 @@ import { MiB } from '../common/units.ts'
 import { isIdentity, RAW } from '../dag/cid.ts'
 import type { FileChild } from './decode.ts'
 import type { DirectoryEntry } from './directory-entry.ts'
-import type { FirstLeaf, LeafStep, NodeStep, WalkFile } from './walk-steps.ts'
+import type { FirstLeaf, LeafStep, NodeStep, ShardPlace, WalkFile } from './walk-steps.ts'
 
 /** A child with no more content may be a leaf in dag-pb clothes. */
 const MAX_LEAF_BYTES = 2 * MiB
@@ -119,6 +119,11 @@ export class FileCursor implements Cursor {
   }
 }
 
+export interface SubShard {
+  cid: CID
+  place: ShardPlace
+}
+
 export class FolderCursor implements Cursor {
   readonly depth: number
   readonly heldBytes: number
@@ -126,14 +131,14 @@ export class FolderCursor implements Cursor {
   readonly #newFile: (path: readonly string[]) => WalkFile
   readonly #nodes: DirectoryEntry[]
   readonly #leaves: DirectoryEntry[]
-  readonly #subShards: CID[]
+  readonly #subShards: SubShard[]
   #nextNode = 0
   #nextLeaf = 0
   #nextShard = 0
 
   constructor(
     path: readonly string[],
-    { entries, subShards }: { entries: DirectoryEntry[]; subShards: CID[] },
+    { entries, subShards }: { entries: DirectoryEntry[]; subShards: SubShard[] },
     { depth, heldBytes, firstLeaf }: Position,
     newFile: (path: readonly string[]) => WalkFile,
   ) {
@@ -163,8 +168,9 @@ export class FolderCursor implements Cursor {
   takeNode(): NodeStep {
     const entry = this.#nodes[this.#nextNode]
     if (entry === undefined) {
-      const context = { kind: 'shard', path: this.#path, depth: this.depth + 1 } as const
-      return { cid: this.#subShards[this.#nextShard++]!, contentBytes: undefined, context }
+      const { cid, place } = this.#subShards[this.#nextShard++]!
+      const context = { kind: 'shard', path: this.#path, depth: this.depth + 1, place } as const
+      return { cid, contentBytes: undefined, context }
     }
     this.#nextNode++
     const path = [...this.#path, entry.name]

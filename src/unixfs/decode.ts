@@ -12,7 +12,7 @@ import { messageOf, P2PError } from '../common/errors.ts'
 import { ProtobufReader, WIRE_BYTES } from '../common/protobuf.ts'
 import { DAG_PB, RAW } from '../dag/cid.ts'
 import type { DirectoryEntry } from './directory-entry.ts'
-import { readShard } from './shard.ts'
+import { readShard, type Shard } from './shard.ts'
 import { decodeUnixfs, type Mtime, type UnixfsData } from './unixfs-data.ts'
 
 /** The most links of a node that is read; a flat folder of 2 MiB has about 40,000. */
@@ -36,8 +36,7 @@ export type DecodedNode = { metadata?: NodeMetadata | undefined } & (
   /** `content` lies before what the children hold; most files have none in their inner nodes. */
   | { kind: 'file'; bytes: number; content: Uint8Array; children: FileChild[] }
   | { kind: 'directory'; entries: DirectoryEntry[] }
-  /** `subShards[i]` stands for the hash bucket `subShardBuckets[i]`. */
-  | { kind: 'shard'; fanout: number; entries: DirectoryEntry[]; subShards: CID[]; subShardBuckets: number[] }
+  | ({ kind: 'shard' } & Shard)
   | { kind: 'symlink'; target: string }
 )
 

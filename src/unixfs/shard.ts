@@ -38,10 +38,22 @@ function prefixWidth(fanout: number): number {
   return (fanout - 1).toString(16).length
 }
 
-interface Shard {
+/**
+ * Whether a name belongs where it was found: `buckets` are those that led to it, from the root shard down. A name has
+ * one such place in a folder, so that names which are in theirs differ.
+ */
+export function isInPlace(name: string, buckets: readonly number[], fanout: number): boolean {
+  const hash = hashName(name)
+  return buckets.every((bucket, depth) => bucketAt(hash, depth, fanout) === bucket)
+}
+
+export interface Shard {
   fanout: number
   entries: DirectoryEntry[]
+  /** `entries[i]` lies in the hash bucket `entryBuckets[i]`. */
+  entryBuckets: number[]
   subShards: CID[]
+  /** `subShards[i]` stands for the hash bucket `subShardBuckets[i]`. */
   subShardBuckets: number[]
 }
 
@@ -60,14 +72,16 @@ export function readShard(unixfs: UnixfsData, links: DirectoryEntry[]): Shard {
     throw new P2PError('bad-data', `a HAMT shard of ${buckets.length} buckets with ${links.length} links`)
   }
   const width = prefixWidth(fanout)
-  const shard: Shard = { fanout, entries: [], subShards: [], subShardBuckets: [] }
+  const shard: Shard = { fanout, entries: [], entryBuckets: [], subShards: [], subShardBuckets: [] }
   links.forEach(({ name, cid, tsize }, index) => {
     const bucket = buckets[index]!
     if (name.slice(0, width) !== bucketPrefix(bucket, fanout)) {
       throw new P2PError('bad-data', `a HAMT link that does not begin with its bucket ${bucketPrefix(bucket, fanout)}`)
     }
-    if (name.length > width) shard.entries.push({ name: name.slice(width), cid, tsize })
-    else {
+    if (name.length > width) {
+      shard.entries.push({ name: name.slice(width), cid, tsize })
+      shard.entryBuckets.push(bucket)
+    } else {
       shard.subShards.push(cid)
       shard.subShardBuckets.push(bucket)
     }

@@ -39,7 +39,14 @@ export type NodeContext =
   | { kind: 'root' }
   | { kind: 'file'; file: WalkFile; offset: number; depth: number }
   | { kind: 'entry'; path: readonly string[]; depth: number; tsize: number }
-  | { kind: 'shard'; path: readonly string[]; depth: number }
+  | { kind: 'shard'; path: readonly string[]; depth: number; place: ShardPlace }
+
+/** Where a shard is in its folder. */
+export interface ShardPlace {
+  /** Those that lead to it, from the root shard down. */
+  buckets: readonly number[]
+  fanout: number
+}
 
 /** Which of a node's leaves to ask for first. */
 export type FirstLeaf = (leaves: number) => number

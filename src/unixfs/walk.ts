@@ -11,8 +11,9 @@
 import type { CID } from 'multiformats/cid'
 import { P2PError } from '../common/errors.ts'
 import { MiB } from '../common/units.ts'
-import { type Cursor, CursorQueue, FileCursor, FolderCursor } from './cursors.ts'
+import { type Cursor, CursorQueue, FileCursor, FolderCursor, type SubShard } from './cursors.ts'
 import type { DecodedNode } from './decode.ts'
+import { isInPlace, type Shard } from './shard.ts'
 import {
   type FirstLeaf,
   isLeafStep,
@@ -121,8 +122,10 @@ export class Walk {
         return this.#resolveInFile(step.cid, context, node, blockBytes, step.contentBytes!)
       case 'shard':
         this.#unmeasured--
-        if (node.kind !== 'shard') throw new P2PError('bad-data', `Block ${step.cid} is not part of a sharded folder`)
-        return this.#openFolder(context.path, context.depth, node, blockBytes)
+        if (node.kind !== 'shard' || node.fanout !== context.place.fanout) {
+          throw new P2PError('bad-data', `Block ${step.cid} is not part of a sharded folder`)
+        }
+        return this.#openFolder(context.path, context.depth, node, blockBytes, context.place.buckets)
       case 'root':
         this.#unmeasured--
         return this.#resolveEntry(step.cid, [], 0, node, blockBytes)
@@ -208,13 +211,18 @@ export class Walk {
     depth: number,
     node: Extract<DecodedNode, { kind: 'directory' | 'shard' }>,
     blockBytes: number,
+    buckets: readonly number[] = [],
   ): Found[] {
     const refused: Found[] = []
     const seen = new Set<string>()
-    const entries = node.entries.filter(({ name }) => {
+    const entries = node.entries.filter(({ name }, index) => {
       try {
         this.#checkName(name)
         if (seen.has(name)) throw new P2PError('bad-data', 'the folder has two entries of this name')
+        // Else another shard of the folder could have the same name once more.
+        if (node.kind === 'shard' && !isInPlace(name, [...buckets, node.entryBuckets[index]!], node.fanout)) {
+          throw new P2PError('bad-data', 'it does not belong in this part of the folder')
+        }
         seen.add(name)
         return true
       } catch (error) {
@@ -223,7 +231,7 @@ export class Walk {
       }
     })
     for (const { tsize } of entries) this.#totalBytes += tsize
-    const subShards = node.kind === 'shard' ? node.subShards : []
+    const subShards = node.kind === 'shard' ? placed(node, buckets) : []
     this.#unmeasured += subShards.length
     const position = { depth, heldBytes: blockBytes, firstLeaf: this.#firstLeaf }
     this.#hold(new FolderCursor(path, { entries, subShards }, position, (name) => this.#file(name, undefined)))
@@ -257,4 +265,8 @@ export class Walk {
     this.#heldBytes -= cursor.heldBytes
     this.#heldChildren -= cursor.childCount
   }
+}
+
+function placed({ fanout, subShards, subShardBuckets }: Shard, buckets: readonly number[]): SubShard[] {
+  return subShards.map((cid, index) => ({ cid, place: { fanout, buckets: [...buckets, subShardBuckets[index]!] } }))
 }

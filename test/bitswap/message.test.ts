@@ -130,6 +130,16 @@ describe('bitswap messages', () => {
     }
   })
 
+  test('of a message full of wants or presences no more are read than a wantlist could need', () => {
+    const cids = Array.from({ length: 5000 }, (_, index) => numberedBlock(index).cid)
+    const want = { cancel: false, wantType: WANT_HAVE, priority: 1, sendDontHave: true } as const
+    const wants = cids.map((cid) => ({ ...want, cid }))
+    assert.equal(decodeMessage(whole([encodeWants(wants)])).wants.length, 4096)
+    const presences = cids.map((cid) => ({ cid, have: true }))
+    const reply = decodeMessage(whole(encodeReply({ blocks: [], presences, pendingBytes: 7 })))
+    assert.deepEqual([reply.presences.length, reply.pendingBytes], [4096, 7])
+  })
+
   test('malformed messages are refused with a typed error', () => {
     const malformed = {
       'cut varint': '0880',

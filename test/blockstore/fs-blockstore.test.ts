@@ -59,13 +59,16 @@ test('replaces a block file of the wrong length, as a power cut may leave', asyn
   assert.deepEqual(await readFile(pathOf(folder, cid)), Buffer.from(bytes))
 })
 
-test('moves a corrupt block aside', async (t) => {
+test('moves a corrupt block aside, and tells once', async (t) => {
   const folder = await makeTempDir(t)
-  const store = await FsBlockStore.open(folder)
+  const told: string[] = []
+  const store = await FsBlockStore.open(folder, { onCorrupt: (cid) => told.push(cid.toString()) })
   const { cid, bytes } = randomBlock('corrupt', 4000)
   await store.put(cid, bytes)
   await writeFile(pathOf(folder, cid), damaged(bytes))
+  assert.deepEqual(await Promise.all([store.get(cid), store.get(cid)]), [undefined, undefined])
   assert.equal(await store.get(cid), undefined)
+  assert.deepEqual(told, [cid.toString()])
   const name = base32upper.encode(cid.multihash.bytes)
   assert.deepEqual(await readFile(join(folder, 'corrupt', name)), Buffer.from(damaged(bytes)))
   for await (const _ of store.keys()) assert.fail('a corrupt block is not here')

@@ -111,10 +111,12 @@ test('P2P_BOOTSTRAP is checked as the flag is', async (t) => {
   assert.equal(code, 2, stderr)
 })
 
-test('add of a path that does not exist names it', async (t) => {
+test('add of a path that does not exist names it, and adds nothing: exit 3', async (t) => {
   const folder = await makeTempDir(t)
-  const { code, stdout, stderr } = await runP2p(['add', join(folder, 'missing')], { repo: join(folder, 'repo') })
-  assert.ok(code === 3 || code === 10, `exit ${code}: ${stderr}`)
+  await writeFile(join(folder, 'hello'), 'hello world')
+  const args = ['add', join(folder, 'hello'), join(folder, 'missing')]
+  const { code, stdout, stderr } = await runP2p(args, { repo: join(folder, 'repo') })
+  assert.equal(code, 3, stderr)
   assert.equal(stdout.toString(), '')
   assert.ok(stderr.includes(join(folder, 'missing')), stderr)
 })

@@ -54,6 +54,16 @@ describe('parseRef', () => {
     })
   })
 
+  it('names what a link gives as a provider and is none, each once', () => {
+    const hints = ['nonsense', '/ip4/192.0.2.1/tcp/4001', '', 'nonsense', `/dns4/${'x'.repeat(500)}`]
+    const query = [PEER, ...hints].map((hint) => `provider=${encodeURIComponent(hint)}`).join('&')
+    const { providers, unusableProviders } = parseRef(`ipfs://${CID}?${query}`)
+    assert.deepEqual(providers, [PEER])
+    assert.deepEqual(unusableProviders.slice(0, 3), ['nonsense', '/ip4/192.0.2.1/tcp/4001', ''])
+    assert.equal(unusableProviders.length, 4)
+    assert.match(unusableProviders[3] ?? '', /^\/dns4\/x+…x+$/)
+  })
+
   it('reads a provider that is not percent-encoded', () => {
     assert.deepEqual(parts(`ipfs://${CID}/a?provider=${PEER}`).providers, [PEER])
   })

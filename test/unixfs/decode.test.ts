@@ -94,6 +94,7 @@ test('a shard gives its entries without their buckets, and its sub-shards', () =
     kind: 'shard',
     fanout: 256,
     entries: [{ name: 'name', cid: LEAF, tsize: 0 }],
+    entryBuckets: [0],
     subShards: [LEAF],
     subShardBuckets: [15],
   })

@@ -81,7 +81,7 @@ export async function get(context: Context, ref: string, flags: GetFlags): Promi
   return {
     result: { cid, path, skipped, stats },
     summary: getSummary(result),
-    problems: skipped.map(({ name, reason }) => `${name} is left out: ${reason}`),
+    problems: skipped.map(({ name, reason }) => `"${name}" is left out: ${reason}`),
     failure:
       skipped.length === 0
         ? undefined

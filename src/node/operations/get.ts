@@ -86,6 +86,10 @@ class Get {
     signal?.throwIfAborted()
     const onAbort = () => this.#abort.abort(signal?.reason)
     signal?.addEventListener('abort', onAbort, { once: true })
+    for (const text of this.#ref.unusableProviders) {
+      const message = `The provider "${text}" in the link is not the address of a peer, and is left out.`
+      this.#onProgress({ type: 'warning', message })
+    }
     const watch = setInterval(() => this.#watch(), REPORT_MS)
     try {
       return await this.#fetchAll()

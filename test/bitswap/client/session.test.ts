@@ -1,0 +1,78 @@
+import assert from 'node:assert/strict'
+import { type TestContext, test } from 'node:test'
+import { MessageQueue } from '../../../src/bitswap/client/message-queue.ts'
+import { BitswapSession, type SessionHost } from '../../../src/bitswap/client/session.ts'
+import { P2PError } from '../../../src/common/errors.ts'
+import { SECOND_MS } from '../../../src/common/units.ts'
+import type { SessionEvent } from '../../../src/exchange/exchange.ts'
+
+/** A bitswap node that only dials: in time that the test lets pass. */
+class DiallingHost implements SessionHost {
+  readonly peerId = 'self'
+  nowMs = 0
+  isReachable = false
+  readonly dialledAt: number[] = []
+  readonly clock = { monotonicMs: () => this.nowMs, wallMs: () => this.nowMs }
+
+  async connect(): Promise<void> {
+    this.dialledAt.push(this.nowMs)
+    if (!this.isReachable) throw new P2PError('network', 'refused')
+  }
+
+  describe() {
+    return this.isReachable ? { multiaddr: '/ip4/127.0.0.1/tcp/1/p2p/peer', rttMs: 1 } : undefined
+  }
+
+  costs = () => ({ hashMs: 0, limitMs: 0 })
+  connectedPeers = () => []
+  pathOf = () => 'loopback' as const
+  queueTo = () => new MessageQueue(() => {})
+  wantedElsewhere = () => false
+  release() {}
+  keep() {}
+  closed() {}
+
+  /** Lets time pass, with what falls due in it. */
+  async pass(t: TestContext, ms: number): Promise<void> {
+    for (const end = this.nowMs + ms; this.nowMs < end; this.nowMs += 100) {
+      t.mock.timers.tick(100)
+      for (let turn = 0; turn < 10; turn++) await Promise.resolve()
+    }
+  }
+}
+
+test('a source is dialled again, ever less often, until it is there, and at once when it is lost', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout', 'setInterval'] })
+  const host = new DiallingHost()
+  const events: SessionEvent['type'][] = []
+  const session = new BitswapSession(host, { onEvent: ({ type }) => events.push(type) })
+  session.addSource({ peerId: 'peer', multiaddrs: ['/ip4/127.0.0.1/tcp/1/p2p/peer'] })
+
+  await host.pass(t, 10 * SECOND_MS)
+  const early = host.dialledAt.length
+  // Waits of 1, 2, 4 and 8 seconds, each between half and one and a half of it.
+  assert.ok(early >= 3 && early <= 6, `dialled at ${host.dialledAt}`)
+  await host.pass(t, 120 * SECOND_MS)
+  const late = host.dialledAt.length - early
+  // Never further apart than 15 seconds and a half of it, nor closer than half of it.
+  assert.ok(late >= 5 && late <= 17, `dialled at ${host.dialledAt}`)
+
+  host.isReachable = true
+  await host.pass(t, 23 * SECOND_MS)
+  assert.equal(session.livePeers, 1)
+  const whenJoined = host.dialledAt.length
+  await host.pass(t, 60 * SECOND_MS)
+  assert.equal(host.dialledAt.length, whenJoined, 'a source that is connected is left alone')
+
+  host.isReachable = false
+  session.onPeerDisconnected('peer')
+  assert.equal(host.dialledAt.length, whenJoined + 1)
+  assert.equal(session.livePeers, 0)
+  await session.close()
+  await host.pass(t, 60 * SECOND_MS)
+  assert.equal(host.dialledAt.length, whenJoined + 1, 'a session that is closed dials nobody')
+  assert.deepEqual(
+    events.filter((type) => type !== 'peer-unreachable'),
+    ['peer-connected', 'peer-gone'],
+  )
+})
