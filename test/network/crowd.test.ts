@@ -13,7 +13,7 @@ import { makeTempDir } from '../support/temp.ts'
 const FILE_BYTES = 32 * MiB
 /** Until all know each other nobody can be done. */
 const FIRST_BYTES_PER_SECOND = MiB
-const BYTES_PER_SECOND = 4 * MiB
+const BYTES_PER_SECOND = 2 * MiB
 const RECEIVERS = ['receiver-1', 'receiver-2', 'receiver-3', 'receiver-4']
 
 /** Lets all receivers download at once. */
