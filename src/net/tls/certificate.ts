@@ -84,6 +84,8 @@ function serialNumber(): Uint8Array {
 }
 
 function toPem(label: string, bytes: Uint8Array): string {
-  const lines = Buffer.from(bytes).toString('base64').replace(/.{64}(?=.)/g, '$&\n')
+  const lines = Buffer.from(bytes)
+    .toString('base64')
+    .replace(/.{64}(?=.)/g, '$&\n')
   return `-----BEGIN ${label}-----\n${lines}\n-----END ${label}-----\n`
 }
