@@ -5,11 +5,9 @@
 
 import { identify, identifyPush } from '@libp2p/identify'
 import type { Libp2p, PrivateKey, ServiceMap } from '@libp2p/interface'
-import { noise } from '@libp2p/noise'
 import { peerIdFromString } from '@libp2p/peer-id'
 import { type Ping, ping } from '@libp2p/ping'
 import { tcp } from '@libp2p/tcp'
-import { tls } from '@libp2p/tls'
 import { multiaddr } from '@multiformats/multiaddr'
 import { createLibp2p, type Libp2pOptions, type ServiceFactoryMap } from 'libp2p'
 import type { AbortOptions } from '../common/abort.ts'
@@ -20,6 +18,8 @@ import { keepBootstrapped } from './bootstrap.ts'
 import { connectTo, type DialTarget, dialOnce } from './dial.ts'
 import { LIMITS, limitPeerRecords, perIpGater } from './limits.ts'
 import { type ListenEvents, type Listeners, listenOn } from './listen.ts'
+import { noiseOnDemand } from './noise-on-demand.ts'
+import { tls } from './tls/encrypter.ts'
 import { guardedYamux } from './yamux-guard.ts'
 
 /** DHT provider records live for 48 hours and are worth nothing without the addresses of their peers. */
@@ -93,7 +93,7 @@ export async function createHost<Factories extends ServiceFactories<Factories>>(
     addresses: { listen: [], announce: options.announce ?? [] },
     transports: [tcp()],
     // The first that both sides know is taken: TLS 1.3 runs in native code and is up to twice as fast.
-    connectionEncrypters: [tls(), noise()],
+    connectionEncrypters: [tls(), noiseOnDemand()],
     streamMuxers: [
       guardedYamux(
         {

@@ -9,11 +9,11 @@ import { createHash } from 'node:crypto'
 import { type FileHandle, open } from 'node:fs/promises'
 import type { Libp2p, Stream } from '@libp2p/interface'
 import { tcp } from '@libp2p/tcp'
-import { tls } from '@libp2p/tls'
 import { yamux } from '@libp2p/yamux'
 import { multiaddr } from '@multiformats/multiaddr'
 import { createLibp2p } from 'libp2p'
 import { MiB } from '../../src/common/units.ts'
+import { tls } from '../../src/net/tls/encrypter.ts'
 
 const PROTOCOL = '/p2p-bench/bare-stream/1.0.0'
 const READ_BYTES = MiB
@@ -57,8 +57,9 @@ function nextDrain(stream: Stream): Promise<void> {
 
 async function receive(address: string, path: string): Promise<void> {
   const node = await createNode([])
-  const stream = await node.dialProtocol(multiaddr(address), PROTOCOL)
+  // Before there is a stream: nobody would hear if its buffer ran over meanwhile.
   const file = await open(path, 'w')
+  const stream = await node.dialProtocol(multiaddr(address), PROTOCOL)
   const hash = createHash('sha256')
   for await (const chunks of chunksOf(stream)) {
     for (const chunk of chunks) hash.update(chunk)
