@@ -6,7 +6,7 @@
  * Used through `local-blockstore.ts`; the repo's lock makes this process the only one.
  */
 
-import { mkdir, rename, rm, stat } from 'node:fs/promises'
+import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import type { FsBlockstore as LibraryStore } from 'blockstore-fs'
 import { base32upper } from 'multiformats/bases/base32'
@@ -53,13 +53,15 @@ export class FsBlockStore implements BlockStore {
   readonly #folder: string
   readonly #options: FsBlockStoreOptions
   readonly #writers = new KeyedLock()
-  readonly #shardsMade = new Set<string>()
+  /** Folders that are there: for a block of any other, no file has to be looked for. */
+  readonly #shards: Set<string>
   readonly #barrier: Barrier
   #temporaryCount = 0
   #libraryStore: LibraryStore | undefined
 
-  private constructor(folder: string, options: FsBlockStoreOptions) {
+  private constructor(folder: string, shards: Set<string>, options: FsBlockStoreOptions) {
     this.#folder = folder
+    this.#shards = shards
     this.#options = options
     this.#barrier = new Barrier(folder, (shard, file) => this.#setAside(shard, file))
   }
@@ -71,14 +73,13 @@ export class FsBlockStore implements BlockStore {
    * @throws P2PError `io`, `disk-full`
    */
   static async open(folder: string, options: FsBlockStoreOptions = {}): Promise<FsBlockStore> {
-    const store = new FsBlockStore(folder, options)
     try {
       await rm(join(folder, TEMPORARY), { recursive: true, force: true })
       await mkdir(join(folder, TEMPORARY), { recursive: true, mode: 0o700 })
+      return new FsBlockStore(folder, new Set(await readdir(folder)), options)
     } catch (error) {
       throw localIoError(error, 'open the block store', folder)
     }
-    return store
   }
 
   async has(cid: CID, options: AbortOptions = {}): Promise<boolean> {
@@ -91,7 +92,7 @@ export class FsBlockStore implements BlockStore {
     if (isIdentity(cid)) return cid.multihash.digest.byteLength
     const path = this.#pathOf(cid)
     try {
-      return await sizeOf(path)
+      return await this.#sizeOf(cid)
     } catch (error) {
       throw localIoError(error, 'look for the block', path)
     }
@@ -113,7 +114,7 @@ export class FsBlockStore implements BlockStore {
     const path = this.#pathOf(cid)
     await this.#writers.run(blockKey(cid), async () => {
       try {
-        if ((await sizeOf(path)) !== bytes.byteLength) await this.#write(cid, bytes)
+        if ((await this.#sizeOf(cid)) !== bytes.byteLength) await this.#write(cid, bytes)
       } catch (error) {
         throw localIoError(error, 'write the block', path)
       }
@@ -156,12 +157,27 @@ export class FsBlockStore implements BlockStore {
     return this.#libraryStore
   }
 
+  async #sizeOf(cid: CID): Promise<number | undefined> {
+    if (!this.#hasShardOf(cid)) return undefined
+    try {
+      return (await stat(this.#pathOf(cid))).size
+    } catch (error) {
+      if (errnoOf(error) === 'ENOENT') return undefined
+      throw error
+    }
+  }
+
+  #hasShardOf(cid: CID): boolean {
+    return this.#shards.has(sharding.encode(cid).dir)
+  }
+
   #pathOf(cid: CID): string {
     const { dir, file } = sharding.encode(cid)
     return join(this.#folder, dir, file)
   }
 
   async #read(cid: CID, options: AbortOptions): Promise<Uint8Array | undefined> {
+    if (!this.#hasShardOf(cid)) return undefined
     const path = this.#pathOf(cid)
     try {
       return await readFileIfThere(path, options)
@@ -191,9 +207,9 @@ export class FsBlockStore implements BlockStore {
   }
 
   async #makeShard(shard: string): Promise<void> {
-    if (this.#shardsMade.has(shard)) return
+    if (this.#shards.has(shard)) return
     await mkdir(join(this.#folder, shard), { recursive: true, mode: 0o700 })
-    this.#shardsMade.add(shard)
+    this.#shards.add(shard)
   }
 
   /** Moves a corrupt block out of the way. The bytes, should it have been replaced by a good one in the meantime. */
@@ -216,14 +232,5 @@ export class FsBlockStore implements BlockStore {
     } catch (error) {
       if (errnoOf(error) !== 'ENOENT') throw localIoError(error, 'set aside the corrupt block', path)
     }
-  }
-}
-
-async function sizeOf(path: string): Promise<number | undefined> {
-  try {
-    return (await stat(path)).size
-  } catch (error) {
-    if (errnoOf(error) === 'ENOENT') return undefined
-    throw error
   }
 }
