@@ -76,7 +76,8 @@ function summaryOf({ roots, skippedHidden, reachable }: AddResult): string[] {
   if (roots.length > 0) {
     const bytes = roots.reduce((sum, root) => sum + root.bytes, 0)
     lines.push(`Added ${formatBytes(bytes)}.`)
-    if (!reachable) lines.push('Nobody can fetch it from here yet: run "p2p serve" to let others.')
+    if (reachable) lines.push('Others can fetch it from the "p2p serve" that runs here.')
+    else lines.push('Nobody can fetch it from here yet: run "p2p serve" to let others.')
   }
   return lines
 }
