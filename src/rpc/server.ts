@@ -127,7 +127,9 @@ export class ApiServer {
     let answer: Answer | undefined
     try {
       const operation = operationOf(request)
-      const frames = readFrames(request, { maxLineBytes: operation.maxCallBytes })
+      // To stop reading must not close the connection that the answer goes out on.
+      const chunks = request.iterator({ destroyOnReturn: false })
+      const frames = readFrames(chunks, { maxLineBytes: operation.maxCallBytes })
       const call = await readCall(frames, { signal })
       response.writeHead(200, { 'content-type': CONTENT_TYPE })
       response.flushHeaders()
@@ -207,14 +209,12 @@ async function readCall(frames: AsyncGenerator<Received>, { signal }: AbortOptio
 
 /** The stream that follows a call. */
 async function* contentOf(frames: AsyncGenerator<Received>): AsyncGenerator<Uint8Array> {
-  // Not `for await`: to leave one early would close the connection that the answer goes out on.
-  for (;;) {
-    const { value } = await frames.next()
-    if (value === undefined) throw callerHasGone()
-    if (value.kind === 'content') yield value.content
-    else if (value.frame.type === 'end') return
-    else if (value.frame.type === 'failed') throw decodeStreamError(value.frame)
+  for await (const received of frames) {
+    if (received.kind === 'content') yield received.content
+    else if (received.frame.type === 'end') return
+    else if (received.frame.type === 'failed') throw decodeStreamError(received.frame)
   }
+  throw callerHasGone()
 }
 
 /** Answers what is no call, and reads no more of it. */

@@ -39,10 +39,8 @@ export async function findSocket(dataDir: string, { userId }: SocketPlaces): Pro
   try {
     const entry = join(await realpath(dataDir), SOCKET_NAME)
     const stats = await lstat(entry)
-    if (!stats.isSymbolicLink()) {
-      assertOwn(entry, stats, userId)
-      return stats.isSocket() ? entry : undefined
-    }
+    assertOwn(entry, stats, userId)
+    if (!stats.isSymbolicLink()) return stats.isSocket() ? entry : undefined
     const path = await readlink(entry)
     assertPrivate(dirname(path), await lstat(dirname(path)), userId)
     assertOwn(path, await lstat(path), userId)
