@@ -141,8 +141,8 @@ export class RemoteApi implements Api {
   async #send(input: AsyncIterable<Uint8Array>, http: ReturnType<typeof httpRequest>, ended: AbortSignal) {
     const pieces = input[Symbol.asyncIterator]()
     const write = (data: Uint8Array | string) =>
-      new Promise<void>((resolve) => {
-        http.write(data, () => resolve())
+      new Promise<void>((resolve, reject) => {
+        http.write(data, (error) => (error ? reject(error) : resolve()))
       })
     try {
       for (;;) {
