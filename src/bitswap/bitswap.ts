@@ -11,7 +11,7 @@ import type { AbortOptions } from '../common/abort.ts'
 import { BufferPool } from '../common/buffer-pool.ts'
 import { type Clock, systemClock } from '../common/clock.ts'
 import { RateLimiter } from '../common/rate-limiter.ts'
-import { MiB } from '../common/units.ts'
+import { MINUTE_MS, MiB } from '../common/units.ts'
 import { digestOf } from '../dag/block.ts'
 import { type BlockKey, blockKey, keyOfMultihash } from '../dag/cid.ts'
 import type { Exchange, PeerPath, Session, SessionOptions, Source } from '../exchange/exchange.ts'
@@ -46,6 +46,8 @@ export interface BitswapComponents extends NetworkComponents {
   peerId: PeerId
 }
 
+/** What is on its way when a session ends has come by then, or its peer sends slower than is waited for. */
+const LATE_BLOCKS_MS = 2 * MINUTE_MS
 /** Memory of messages that have been dealt with, kept for the next ones. */
 const IDLE_BUFFER_BYTES = 16 * MiB
 
@@ -63,6 +65,8 @@ export class Bitswap implements Exchange, NetworkListener, SessionHost {
   readonly #network: BitswapNetwork
   readonly #server: Server
   readonly #sessions = new Set<BitswapSession>()
+  /** Sessions that have just ended: what they had asked for still comes. */
+  readonly #ended = new Set<BitswapSession>()
   readonly #queues = new Map<string, MessageQueue>()
   #hashMs = 0
 
@@ -173,6 +177,8 @@ export class Bitswap implements Exchange, NetworkListener, SessionHost {
 
   closed(session: BitswapSession): void {
     this.#sessions.delete(session)
+    this.#ended.add(session)
+    setTimeout(() => this.#ended.delete(session), LATE_BLOCKS_MS).unref()
   }
 
   #receiveBlock(peerId: string, { hashCode, bytes }: PayloadBlock): void {
@@ -188,6 +194,8 @@ export class Bitswap implements Exchange, NetworkListener, SessionHost {
         if (arrival !== 'unsolicited') known = true
         if (arrival === 'wanted') takers++
       }
+      // No reason to think ill of a peer that another download asked for it.
+      for (const session of this.#ended) known ||= session.hasAskedFor(peerId, key)
     }
     if (takers === 0) this.#buffers.give(bytes)
     if (takers > 1) this.#buffers.keep(bytes)

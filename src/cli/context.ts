@@ -3,11 +3,12 @@
  * that costs start-up time is imported when a command asks for it.
  */
 
+import { tmpdir } from 'node:os'
 import { endsWithin } from '../common/ends-within.ts'
 import { messageOf } from '../common/errors.ts'
 import { SECOND_MS } from '../common/units.ts'
 import type { Api } from '../node/api.ts'
-import type { NodeOptions } from '../node/open.ts'
+import type { SharedApiOptions } from '../rpc/shared-api.ts'
 import { type GlobalFlags, type LimitFlags, limitsFrom } from './flags.ts'
 import type { Output } from './render.ts'
 import type { OutputStream } from './terminal-progress.ts'
@@ -20,6 +21,8 @@ interface Surroundings {
   env: Readonly<Record<string, string | undefined>>
   cwd: string
   home: string
+  /** Undefined where the system has no such numbers. */
+  userId: number | undefined
   /** Aborts when the user ends the process, or stdout is gone. */
   signal: AbortSignal
 }
@@ -29,7 +32,7 @@ export interface Context extends Surroundings {
   output: Output
 }
 
-/** How long a command waits for a repo that another process holds, unless `--timeout` says otherwise. */
+/** How long a command waits for a holder of the repo that does not answer, unless `--timeout` says otherwise. */
 const DEFAULT_HOLD_TIMEOUT_MS = 30 * SECOND_MS
 
 /** What is durable has been made so before; a node that cannot close must not keep the user waiting. */
@@ -47,11 +50,12 @@ export interface NodeNeeds {
 }
 
 /** The options of a node that come from global flags and the environment. */
-export async function nodeOptionsFor(context: Context, needs: NodeNeeds): Promise<Omit<NodeOptions, 'role'>> {
-  const { flags, env, home, cwd, signal, output } = context
+export async function nodeOptionsFor(context: Context, needs: NodeNeeds): Promise<SharedApiOptions> {
+  const { flags, env, home, cwd, userId, signal, output } = context
   const { resolveLocation } = await import('../repo/location.ts')
   return {
     location: resolveLocation({ repo: flags.repo, env, home, cwd }),
+    places: { userId, runtimeDir: env.XDG_RUNTIME_DIR || undefined, tempDir: tmpdir() },
     command: needs.command,
     holdTimeoutMs: needs.holdTimeoutMs ?? DEFAULT_HOLD_TIMEOUT_MS,
     bootstrap: await bootstrapOf(context),
@@ -61,12 +65,11 @@ export async function nodeOptionsFor(context: Context, needs: NodeNeeds): Promis
   }
 }
 
-/** Opens a node, hands it to `use`, and closes it whatever happens. */
+/** Hands a node to `use`, which goes through whoever holds the repo, or else holds it here. Lets go of it whatever happens. */
 export async function withNode<T>(context: Context, needs: NodeNeeds, use: (node: Api) => Promise<T>): Promise<T> {
   const options = await nodeOptionsFor(context, needs)
-  const { openNode } = await import('../node/open.ts')
-  const listen = needs.listen?.(options.bootstrap) ?? []
-  const node = await openNode({ ...options, role: 'client', listen, seed: needs.seed })
+  const { SharedApi } = await import('../rpc/shared-api.ts')
+  const node = new SharedApi({ ...options, listen: needs.listen?.(options.bootstrap) ?? [], seed: needs.seed })
   try {
     return await use(node)
   } finally {
@@ -78,6 +81,8 @@ export async function withNode<T>(context: Context, needs: NodeNeeds, use: (node
 
 async function bootstrapOf({ flags, env }: Context): Promise<string[] | undefined> {
   if (flags.bootstrap === undefined && env.P2P_BOOTSTRAP === undefined) return undefined
+  // What parses addresses takes longer to load than a small command may take.
+  if ((flags.bootstrap?.join() ?? env.P2P_BOOTSTRAP) === 'none') return []
   const { bootstrapPeers } = await import('./addresses.ts')
   return bootstrapPeers(flags.bootstrap, env.P2P_BOOTSTRAP)
 }

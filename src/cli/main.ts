@@ -5,7 +5,7 @@
 
 import '../common/node20.ts'
 import { homedir } from 'node:os'
-import { localIoError, messageOf, P2PError } from '../common/errors.ts'
+import { asP2PError, localIoError, P2PError } from '../common/errors.ts'
 import { SECOND_MS } from '../common/units.ts'
 import { EXIT_CODES, SIGNAL_EXIT_CODES } from './exit-codes.ts'
 import type { Execute } from './program.ts'
@@ -62,6 +62,7 @@ async function main(argv: string[]): Promise<void> {
       env: process.env,
       cwd: process.cwd(),
       home: homedir(),
+      userId: process.getuid?.(),
       signal: stop.signal,
       flags: readGlobalFlags(program),
       output,
@@ -112,13 +113,6 @@ function endBy(cause: EndCause): void {
       hint: 'Run the same command again to go on; nothing that was verified is lost.',
     }),
   )
-}
-
-/** Whatever is not ours is a defect of this program, and its stack is what helps to mend it. */
-function asP2PError(error: unknown): P2PError {
-  if (error instanceof P2PError) return error
-  const message = `Unexpected: ${messageOf(error)}`
-  return new P2PError('internal', message, { hint: 'This is a defect of p2p; --verbose shows where.', cause: error })
 }
 
 /** Exits once everything printed has been taken. */

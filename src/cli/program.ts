@@ -21,7 +21,7 @@ export interface ProgramOptions {
   writeError(text: string): void
 }
 
-const HOLD_HELP = 'longest wait for a repo that another command holds (default: 30s)'
+const HOLD_HELP = 'longest wait for a repo whose holder does not answer (default: 30s)'
 
 /**
  * The command line as a tree. `parseAsync` rejects with `CommanderError` for help and usage errors: see
@@ -105,7 +105,11 @@ ${EXIT_CODES_HELP}`,
       collect,
     )
     .option('--announce <multiaddr>', 'address to tell to others in place of the own ones, repeats', collect)
-    .option('--timeout <duration>', HOLD_HELP, durationOf('--timeout'))
+    .option(
+      '--timeout <duration>',
+      'longest wait for a repo that another command holds (default: 30s)',
+      durationOf('--timeout'),
+    )
   addLimits(serve).action((flags) =>
     run(async (context) => (await import('./commands/serve.ts')).serve(context, flags)),
   )

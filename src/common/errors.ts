@@ -3,25 +3,28 @@
  * exit code (`cli/exit-codes.ts`). Match on `code`, never on the message.
  */
 
-export type ErrorCode =
-  | 'usage' // an argument or flag that cannot be understood
-  | 'bad-ref' // a malformed CID, link, path or multiaddr
-  | 'bad-config' // a configuration file or value that is refused
-  | 'not-found' // a path to add or in the DAG does not exist, or the block is not in the store (offline)
-  | 'no-provider' // nobody who has the content was found
-  | 'timeout' // no progress for as long as the user allowed
-  | 'repo-held' // another process holds the repo
-  | 'repo-version' // the repo has a version this program does not know
-  | 'network' // a peer that was named cannot be reached, a port cannot be listened on
-  | 'io' // a local file or folder cannot be read or written
-  | 'disk-full'
-  | 'verification' // bytes that do not match their CID
-  | 'bad-data' // verified bytes that are not valid UnixFS, or break a limit of ours
-  | 'target-exists'
-  | 'partial' // some of what was asked for is done, some failed
-  | 'limit'
-  | 'aborted' // ended by the user
-  | 'internal'
+export const ERROR_CODES = [
+  'usage', // an argument or flag that cannot be understood
+  'bad-ref', // a malformed CID, link, path or multiaddr
+  'bad-config', // a configuration file or value that is refused
+  'not-found', // a path to add or in the DAG does not exist, or the block is not in the store (offline)
+  'no-provider', // nobody who has the content was found
+  'timeout', // no progress for as long as the user allowed
+  'repo-held', // another process holds the repo
+  'repo-version', // the repo has a version this program does not know
+  'network', // a peer that was named cannot be reached, a port cannot be listened on
+  'io', // a local file or folder cannot be read or written
+  'disk-full',
+  'verification', // bytes that do not match their CID
+  'bad-data', // verified bytes that are not valid UnixFS, or break a limit of ours
+  'target-exists',
+  'partial', // some of what was asked for is done, some failed
+  'limit',
+  'aborted', // ended by the user
+  'internal',
+] as const
+
+export type ErrorCode = (typeof ERROR_CODES)[number]
 
 export interface P2PErrorOptions {
   /** What the user can do next, one sentence. */
@@ -39,6 +42,13 @@ export class P2PError extends Error {
     this.code = code
     this.hint = options.hint
   }
+}
+
+/** Whatever is not ours is a defect of this program, and its stack is what helps to mend it. */
+export function asP2PError(error: unknown): P2PError {
+  if (error instanceof P2PError) return error
+  const message = `Unexpected: ${messageOf(error)}`
+  return new P2PError('internal', message, { hint: 'This is a defect of p2p; --verbose shows where.', cause: error })
 }
 
 /** True for an error of ours with one of these codes. */

@@ -7,6 +7,8 @@ import { raceAbort } from '../common/abort.ts'
 import { endsWithin } from '../common/ends-within.ts'
 import { SECOND_MS } from '../common/units.ts'
 import { type NodeOptions, openNode } from '../node/open.ts'
+import { type ApiServer, serveApi } from '../rpc/server.ts'
+import type { SocketPlaces } from '../rpc/socket.ts'
 
 export type ServeEvent =
   /** It can be dialled and answers. */
@@ -22,6 +24,11 @@ export interface ServeIo {
   onEvent: (event: ServeEvent) => void
 }
 
+export interface ServeOptions extends Omit<NodeOptions, 'role'> {
+  /** Where the socket may be that other commands come through. */
+  places: SocketPlaces
+}
+
 /** Supervisors kill after 10 s at the earliest. */
 const STOP_DEADLINE_SECONDS = 8
 
@@ -30,17 +37,24 @@ const STOP_DEADLINE_SECONDS = 8
  *
  * @throws P2PError `repo-held`, `repo-version`, `bad-config`, `network` if nothing can be listened on, `io`
  */
-export async function runServe(options: Omit<NodeOptions, 'role'>, { signal, onEvent }: ServeIo): Promise<void> {
+export async function runServe({ places, ...options }: ServeOptions, { signal, onEvent }: ServeIo): Promise<void> {
+  const { location, onProgress } = options
   try {
     const node = await openNode({ ...options, role: 'server', signal })
+    let socket: ApiServer | undefined
     try {
+      socket = await serveApi(node, { dataDir: location.dataDir, places, onProgress })
       await raceAbort(node.startNetwork(), { signal })
       onEvent({ type: 'ready', peerId: node.peerId, multiaddrs: node.multiaddrs() })
       node.startAnnouncing({ onAnnounced: ({ cid, peers }) => onEvent({ type: 'announced', cid, peers }) })
       await aborted(signal)
     } finally {
       onEvent({ type: 'stopping' })
-      const closed = await endsWithin(node.close(), STOP_DEADLINE_SECONDS * SECOND_MS)
+      const close = async () => {
+        await socket?.close()
+        await node.close()
+      }
+      const closed = await endsWithin(close(), STOP_DEADLINE_SECONDS * SECOND_MS)
       if (!closed) onEvent({ type: 'not-closed', seconds: STOP_DEADLINE_SECONDS })
     }
   } catch (error) {

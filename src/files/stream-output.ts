@@ -1,6 +1,6 @@
 /**
  * The result of `get -o -`: one file, in order, to a writer. Leaves that arrive early wait in a bounded window; the
- * exporter asks for none that starts beyond it.
+ * exporter asks for none that starts beyond it. It may start in the middle: then leaves that end before are not fetched.
  */
 
 import { P2PError } from '../common/errors.ts'
@@ -13,18 +13,29 @@ interface Place {
   offset: number
 }
 
+interface LeafPlace extends Place {
+  /** The leaf's size, where it is known before it has come. */
+  bytes: number | undefined
+}
+
 export class StreamOutput {
   readonly #write: (bytes: Uint8Array) => Promise<void>
   readonly #waiting = new Map<number, { content: Uint8Array; written: () => void; failed: (reason: unknown) => void }>()
-  #position = 0
+  readonly #start: number
+  #position: number
   #writing = false
   #ended: { reason: unknown } | undefined
   #stopWriting: (reason: unknown) => void = () => {}
   readonly skipped: { name: string; reason: string }[] = []
 
-  /** @param write - resolves when more may be written */
-  constructor(write: (bytes: Uint8Array) => Promise<void>) {
+  /**
+   * @param write - resolves when more may be written
+   * @param start - the first byte of the file to write
+   */
+  constructor(write: (bytes: Uint8Array) => Promise<void>, start = 0) {
     this.#write = write
+    this.#start = start
+    this.#position = start
   }
 
   windowEnd(): number {
@@ -51,7 +62,9 @@ export class StreamOutput {
 
   async openFile(): Promise<void> {}
 
-  async placedBytes(): Promise<undefined> {}
+  async placedBytes(_cid: unknown, { offset, bytes }: LeafPlace): Promise<number | undefined> {
+    return bytes !== undefined && offset + bytes <= this.#start ? bytes : undefined
+  }
 
   async closeFile(): Promise<void> {}
 
@@ -68,8 +81,11 @@ export class StreamOutput {
   }
 
   /** Returns once the content has been written, after all that comes before it. */
-  async write({ offset }: Place, content: Uint8Array): Promise<void> {
+  async write({ offset: leafOffset }: Place, leaf: Uint8Array): Promise<void> {
     if (this.#ended !== undefined) throw this.#ended.reason
+    const content = leaf.subarray(Math.max(0, this.#start - leafOffset))
+    if (content.byteLength === 0) return
+    const offset = leafOffset + leaf.byteLength - content.byteLength
     await new Promise<void>((written, failed) => {
       this.#waiting.set(offset, { content, written, failed })
       void this.#drain()

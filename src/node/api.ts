@@ -1,5 +1,6 @@
 /**
- * What a node can do, as one interface: the commands call it, `node/open.ts` makes the one that holds the repo itself.
+ * What a node can do, as one interface: the commands call it. `node/open.ts` makes the one that holds the repo itself,
+ * `rpc/` one that goes through whoever holds it.
  * Paths are absolute, options are values, progress is plain data, and failures are `P2PError`s.
  */
 
@@ -48,8 +49,8 @@ export type GetTarget =
   | { kind: 'path'; path: string }
   /** Inside this folder, under the name that the reference suggests. */
   | { kind: 'inside'; folder: string }
-  /** In order to this writer; files only. `write` resolves when more may be written. */
-  | { kind: 'stream'; write: (bytes: Uint8Array) => Promise<void> }
+  /** In order to this writer, from `offset` on (default 0); files only. `write` resolves when more may be written. */
+  | { kind: 'stream'; write: (bytes: Uint8Array) => Promise<void>; offset?: number | undefined }
 
 export interface GetOptions extends OperationOptions {
   target: GetTarget

@@ -9,6 +9,7 @@ import { LocalBlockStore } from '../blockstore/local-blockstore.ts'
 import { References } from '../blockstore/references.ts'
 import { systemClock } from '../common/clock.ts'
 import { P2PError } from '../common/errors.ts'
+import { KeyedLock } from '../common/keyed-lock.ts'
 import type { OnProgress } from '../common/progress.ts'
 import type { Host } from '../net/host.ts'
 import { Pins } from '../pin/pins.ts'
@@ -55,6 +56,8 @@ export interface Node extends Api {
   startNetwork(): Promise<void>
   /** Dialable addresses, each ending in `/p2p/<peer id>`. Empty before {@link startNetwork}. */
   multiaddrs(): string[]
+  /** Multiaddrs dialled when the network starts. */
+  readonly bootstrap: readonly string[]
   /** Announces every root now, and again before the records expire, until the node closes. */
   startAnnouncing(options: { onAnnounced: (event: { cid: string; peers: number }) => void }): void
 }
@@ -102,6 +105,7 @@ class LocalNode implements Node {
   readonly #references: References
   readonly #store: LocalBlockStore
   readonly #pins: Pins
+  readonly #targets = new KeyedLock()
   #starting: Promise<Network> | undefined
   #network: Network | undefined
   #provider: Provider | undefined
@@ -140,11 +144,12 @@ class LocalNode implements Node {
       store: this.#store,
       references: this.#references,
       pins: this.#pins,
+      targets: this.#targets,
       clock: systemClock,
       bootId: await readBootId(),
       network: async () => {
         const { bitswap, routing, host } = await this.#start()
-        const isolated = this.#bootstrap().length === 0 && this.#options.role === 'client'
+        const isolated = this.bootstrap.length === 0 && this.#options.role === 'client'
         return { exchange: bitswap, routing, isolated, peerId: host.peerId }
       },
     }
@@ -184,7 +189,7 @@ class LocalNode implements Node {
 
   /** What libp2p remembers between runs. In isolation nothing: a remembered peer would be dialled at the next start. */
   async #datastore(peerId: string) {
-    if (this.#bootstrap().length === 0) return undefined
+    if (this.bootstrap.length === 0) return undefined
     const { limitDhtRecords } = await import('../routing/dht-datastore.ts')
     return await limitDhtRecords(await this.#repo.database.datastore('libp2p'), { peerId })
   }
@@ -198,7 +203,7 @@ class LocalNode implements Node {
     for await (const { cid } of this.#pins.list()) yield cid
   }
 
-  #bootstrap(): string[] {
+  get bootstrap(): string[] {
     return this.#options.bootstrap ?? this.#repo.config.bootstrap
   }
 
@@ -254,7 +259,7 @@ class LocalNode implements Node {
     const routing = new DhtRouting({ lan: lanDht, wan: wanDht, libp2p: host.libp2p })
     await host.start()
     this.#network = { host, bitswap: exchange, routing }
-    host.dialBootstrap(this.#bootstrap(), {
+    host.dialBootstrap(this.bootstrap, {
       onUnreachable: (multiaddrs) => this.#warn(`Bootstrap peers out of reach: ${multiaddrs.join(', ')}`),
     })
     return this.#network

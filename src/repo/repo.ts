@@ -152,7 +152,7 @@ async function writeHolder({ holderFile }: RepoLocation, command: string): Promi
 }
 
 /** Who holds the repo, as far as the file beside the lock tells. */
-async function describeHolder({ holderFile }: RepoLocation): Promise<string> {
+export async function describeHolder({ holderFile }: Pick<RepoLocation, 'holderFile'>): Promise<string> {
   try {
     const holder = JSON.parse(await readFile(holderFile, 'utf8')) as { pid: number; command: string }
     return `\`${holder.command}\` (pid ${holder.pid})`

@@ -28,7 +28,7 @@ export interface ContentSink {
   /** Content of the file will follow in parts. */
   openFile(file: WalkFile): Promise<void>
   /** The size of the leaf if an earlier run has left it in this place. */
-  placedBytes(cid: CID, place: Place): Promise<number | undefined>
+  placedBytes(cid: CID, place: LeafPlace): Promise<number | undefined>
   /** @param leaf - the CID of the block if it holds this content and nothing else */
   write(place: Place, content: Uint8Array, leaf: CID | undefined): Promise<void>
   /** The last part of a file that was opened is in place. */

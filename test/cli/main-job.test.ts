@@ -290,17 +290,19 @@ test('a peer that cannot be reached: exit 5, and it is named', async (t) => {
   assert.ok(stderr.includes(SOME_PEER_ID), stderr)
 })
 
-test('a repo that serve holds: the second command names the holder, exit 4 after its timeout', async (t) => {
+test('a holder that does not answer: the second command names it, exit 4 after its timeout', async (t) => {
   const folder = await makeTempDir(t)
   const repo = join(folder, 'repo')
   const hello = join(folder, 'hello')
   await writeFile(hello, 'hello world')
   const holder = await startServe(t, repo)
+  holder.process.kill('SIGSTOP')
   const { code, stdout, stderr } = await runP2p(['add', hello, '--timeout', '1s'], { repo })
   assert.equal(code, 4, stderr)
   assert.equal(stdout.toString(), '')
   assert.match(stderr, /p2p serve/)
   assert.ok(stderr.includes(String(holder.process.pid)), stderr)
+  holder.process.kill('SIGCONT')
   await holder.stop()
   assert.deepEqual(await addPaths(repo, hello), [HELLO_CID])
 })

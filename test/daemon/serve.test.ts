@@ -14,6 +14,7 @@ async function makeOptions(t: TestContext) {
     holdTimeoutMs: 1000,
     listen: ['/ip4/127.0.0.1/tcp/0'],
     bootstrap: [],
+    places: { userId: process.getuid?.(), runtimeDir: undefined, tempDir: folder },
   }
 }
 

@@ -65,6 +65,7 @@ export class P2pProcess {
   readonly #child: ChildProcess
   readonly #waiting = new Set<() => void>()
   #ended = false
+  #stdoutBytes = 0
   #stderr = ''
 
   constructor(args: string[], { repo, env = {}, cwd, stdin, wrapper = [], stderr = 'pipe' }: P2pOptions) {
@@ -79,7 +80,10 @@ export class P2pProcess {
     const forget = atExit(() => child.kill('SIGKILL'))
     const limit = isTest ? setTimeout(() => this.#giveUp(), TEST_LIMIT_MS) : undefined
     const stdoutChunks: Buffer[] = []
-    child.stdout?.on('data', (chunk: Buffer) => stdoutChunks.push(chunk))
+    child.stdout?.on('data', (chunk: Buffer) => {
+      stdoutChunks.push(chunk)
+      this.#stdoutBytes += chunk.byteLength
+    })
     child.stderr?.setEncoding('utf8').on('data', (text: string) => {
       this.#stderr += text
     })
@@ -102,6 +106,11 @@ export class P2pProcess {
   get pid(): number {
     assert.ok(this.#child.pid !== undefined, 'the process could not be started')
     return this.#child.pid
+  }
+
+  /** How much it has written to stdout so far. */
+  get stdoutBytes(): number {
+    return this.#stdoutBytes
   }
 
   get stderr(): string {

@@ -253,6 +253,31 @@ describe('exporter', () => {
     assert.deepEqual(Buffer.concat(written), Buffer.concat(content))
   })
 
+  test('a stream that starts in the middle has the rest, and fetches no leaf that ends before', async () => {
+    const leaves = Array.from({ length: 6 }, (_, index) => leaf(numberedBlock(index, 100)))
+    const halves = [fileOf(leaves.slice(0, 3)), fileOf(leaves.slice(3))]
+    const root = fileOf(halves)
+    const content = Buffer.concat(leaves.map(({ block }) => block.bytes))
+    for (const [start, fetched] of [
+      [0, 6],
+      [99, 6],
+      [100, 5],
+      [250, 4],
+      [600, 0],
+      [601, 0],
+    ] as const) {
+      const source = new Source().hold(root, ...halves, ...leaves)
+      const written: Uint8Array[] = []
+      const sink = new StreamOutput(async (bytes) => {
+        written.push(bytes)
+      }, start)
+      await exported(root, source, sink as unknown as MemorySink)
+      assert.deepEqual(Buffer.concat(written), content.subarray(start), `from ${start}`)
+      const asked = leaves.filter(({ block }) => source.asked.includes(block.cid.toString()))
+      assert.equal(asked.length, fetched, `from ${start}`)
+    }
+  })
+
   test('a bomb of nodes that fan out without content is refused before it fills the memory', async () => {
     const nothing = leaf(rawBlock(new Uint8Array(0)))
     const wide = Array.from({ length: 60 }, (_, index) =>

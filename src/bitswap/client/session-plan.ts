@@ -93,6 +93,11 @@ export class SessionPlan {
     return this.#peers.has(peerId)
   }
 
+  /** Whether the peer has been asked for the block, as far back as is remembered. */
+  hasAskedFor(peerId: string, key: BlockKey): boolean {
+    return this.#peers.get(peerId)?.remembered.has(key) === true
+  }
+
   /** @param now - milliseconds of a clock that only goes forward, here and in every method */
   addPeer(peerId: string, now: number): void {
     if (!this.#peers.has(peerId)) this.#peers.set(peerId, newPeer(peerId, now))

@@ -175,6 +175,11 @@ export class BitswapSession implements Session {
     this.#end(new P2PError('aborted', 'The download session was closed'))
   }
 
+  /** Whether the peer has been asked for the block lately, also after the end of the session. */
+  hasAskedFor(peerId: string, key: BlockKey): boolean {
+    return this.#plan.hasAskedFor(peerId, key)
+  }
+
   /** True while the block is wanted. */
   wants(key: BlockKey): boolean {
     return this.#waiting.has(key)

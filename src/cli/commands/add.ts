@@ -85,7 +85,8 @@ function summaryOf({ roots, skippedHidden, reachable }: AddResult, { nocopy = fa
     lines.push(`Added ${formatBytes(bytes)}.`)
     if (nocopy)
       lines.push('The content was not copied: it can be fetched as long as nobody changes or moves the files.')
-    if (!reachable) lines.push('Nobody can fetch it from here yet: run "p2p serve" to let others.')
+    if (reachable) lines.push('Others can fetch it from the "p2p serve" that runs here.')
+    else lines.push('Nobody can fetch it from here yet: run "p2p serve" to let others.')
   }
   return lines
 }

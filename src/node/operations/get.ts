@@ -9,6 +9,7 @@ import type { BlockStore } from '../../blockstore/blockstore.ts'
 import type { References } from '../../blockstore/references.ts'
 import type { Clock } from '../../common/clock.ts'
 import { P2PError } from '../../common/errors.ts'
+import type { KeyedLock } from '../../common/keyed-lock.ts'
 import type { GetPhase, HeldBackBy, OnProgress } from '../../common/progress.ts'
 import { formatDuration, KiB, MINUTE_MS, SECOND_MS } from '../../common/units.ts'
 import type { BlockReader } from '../../dag/block.ts'
@@ -38,6 +39,8 @@ export interface GetParts {
   store: BlockStore
   references: References
   pins: { add(pin: { cid: CID; name?: string; bytes: number; kind: 'recursive' | 'kept' }): Promise<void> }
+  /** Two downloads to one target, which is what they build under the same name beside it, take turns. */
+  targets: KeyedLock
   clock: Clock
   bootId: string
   /** Starts the network when the first block is missing here. */
@@ -102,10 +105,24 @@ class Get {
   }
 
   async #fetchAll(): Promise<GetResult> {
-    const { cid, path } = this.#ref
-    const blocks = new BlockService(this.#parts.store, () => this.#connect())
     // Where the result goes is looked at before anything is fetched.
     const target = await this.#place()
+    if (target === undefined) return await this.#fetchTo(target)
+    const { targets } = this.#parts
+    if (targets.isBusy(target)) {
+      this.#onProgress({ type: 'note', message: `Waiting for another download to ${target} to end.` })
+    }
+    const release = await targets.take(target, { signal: this.#abort.signal })
+    try {
+      return await this.#fetchTo(target)
+    } finally {
+      release()
+    }
+  }
+
+  async #fetchTo(target: string | undefined): Promise<GetResult> {
+    const { cid, path } = this.#ref
+    const blocks = new BlockService(this.#parts.store, () => this.#connect())
     const root = await resolvePath(cid, path, blocks, { signal: this.#abort.signal })
     const output = await this.#openOutput(target, root)
     try {
@@ -182,7 +199,7 @@ class Get {
   async #openOutput(target: string | undefined, root: CID): Promise<Output | StreamOutput> {
     const { target: wanted, force = false, copy = false, onProgress } = this.#options
     if (wanted.kind === 'stream') {
-      this.#stream = new StreamOutput(wanted.write)
+      this.#stream = new StreamOutput(wanted.write, wanted.offset)
       return this.#stream
     }
     const { references, bootId } = this.#parts

@@ -1,0 +1,141 @@
+/** Calls that go on when the holder ends. With whole processes: `test/cli/shared-repo.test.ts`. */
+
+import assert from 'node:assert/strict'
+import { mkdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { type TestContext, test } from 'node:test'
+import type { ProgressEvent } from '../../src/common/progress.ts'
+import { MiB } from '../../src/common/units.ts'
+import type { AddedRoot, Api } from '../../src/node/api.ts'
+import { openNode } from '../../src/node/open.ts'
+import { resolveLocation } from '../../src/repo/location.ts'
+import { serveApi } from '../../src/rpc/server.ts'
+import { SharedApi } from '../../src/rpc/shared-api.ts'
+import { randomBytes } from '../support/bytes.ts'
+import { cleanUpAfter } from '../support/clean-up.ts'
+import { makeTempDir } from '../support/temp.ts'
+
+const HELLO_CID = 'bafkreifzjut3te2nhyekklss27nh3k72ysco7y32koao5eei66wof36n5e'
+
+async function makeSite(t: TestContext, holdTimeoutMs = 10_000) {
+  const folder = await makeTempDir(t)
+  const repo = join(folder, 'repo')
+  await mkdir(repo, { mode: 0o700 })
+  const location = resolveLocation({ repo, env: {}, home: folder, cwd: folder })
+  const places = { userId: process.getuid?.(), runtimeDir: undefined, tempDir: folder }
+  const options = { location, command: 'p2p test', holdTimeoutMs, listen: [], bootstrap: [] }
+  const shared = new SharedApi({ ...options, places })
+  cleanUpAfter(t, () => shared.close())
+  return { folder, options, places, shared }
+}
+
+type Site = Awaited<ReturnType<typeof makeSite>>
+
+/** Answers as a holder that does part of the work, and then ends. The repo itself is free to be opened. */
+async function serveUntilEnd(t: TestContext, { places, options }: Site, operations: (end: () => void) => Partial<Api>) {
+  const neverEnds = () => new Promise<never>(() => {})
+  const api = { add: neverEnds, get: neverEnds, close: async () => {}, bootstrap: [] as string[] }
+  const server = await serveApi(
+    Object.assign(
+      api,
+      operations(() => void server.close()),
+    ),
+    { dataDir: options.location.dataDir, places },
+  )
+  cleanUpAfter(t, () => server.close())
+}
+
+function untilAborted(signal: AbortSignal | undefined): Promise<never> {
+  return new Promise((_resolve, reject) => signal?.addEventListener('abort', () => reject(signal.reason)))
+}
+
+test('add starts over, and tells no root twice', async (t) => {
+  const site = await makeSite(t)
+  const paths = ['one', 'two', 'three'].map((name) => join(site.folder, name))
+  for (const path of paths) await writeFile(path, 'hello world')
+  await serveUntilEnd(t, site, (end) => ({
+    add: async (_sources, options) => {
+      for (const path of paths.slice(0, 2)) options?.onRoot?.({ path, cid: HELLO_CID, bytes: 11 })
+      end()
+      return await untilAborted(options?.signal)
+    },
+  }))
+  const told: AddedRoot[] = []
+  const events: ProgressEvent[] = []
+  // The same path twice is told twice.
+  const sources = [...paths, ...paths].map((path) => ({ path }))
+  const { roots } = await site.shared.add(sources, {
+    onRoot: (root) => told.push(root),
+    onProgress: (event) => events.push(event),
+  })
+  assert.deepEqual(
+    told.map(({ path }) => path),
+    [...paths, ...paths],
+  )
+  assert.deepEqual(roots, told)
+  assert.ok(events.some((event) => event.type === 'note' && /has ended; going on without it/.test(event.message)))
+})
+
+test('add goes on with a stream that the holder had begun to read', async (t) => {
+  const site = await makeSite(t)
+  await serveUntilEnd(t, site, (end) => ({
+    add: async ([source], options) => {
+      assert.ok(source !== undefined && 'content' in source)
+      await source.content[Symbol.asyncIterator]().next()
+      end()
+      return await untilAborted(options?.signal)
+    },
+  }))
+  async function* content() {
+    for (const part of ['hello', ' ', 'world']) yield Buffer.from(part)
+  }
+  const { roots } = await site.shared.add([{ name: '-', content: content() }])
+  assert.equal(roots[0]?.cid, HELLO_CID)
+})
+
+test('a download to a stream continues at its byte', async (t) => {
+  const site = await makeSite(t)
+  const content = randomBytes('continues', 3 * MiB)
+  const path = join(site.folder, 'file')
+  await writeFile(path, content)
+  const node = await openNode({ ...site.options, role: 'client' })
+  const { roots } = await node.add([{ path }])
+  await node.close()
+  await serveUntilEnd(t, site, (end) => ({
+    get: async (_ref, { target, signal }) => {
+      assert.ok(target.kind === 'stream')
+      await target.write(content.subarray(0, MiB + 17))
+      end()
+      return await untilAborted(signal)
+    },
+  }))
+  const written: Uint8Array[] = []
+  await site.shared.get(roots[0]?.cid ?? '', {
+    offline: true,
+    target: {
+      kind: 'stream',
+      write: async (bytes) => {
+        written.push(Uint8Array.from(bytes))
+      },
+    },
+  })
+  assert.ok(Buffer.concat(written).equals(content))
+})
+
+test('a repo that is held by one who does not listen is waited for, but not for ever', async (t) => {
+  const site = await makeSite(t, 1500)
+  const path = join(site.folder, 'hello')
+  await writeFile(path, 'hello world')
+  const holder = await openNode({ ...site.options, role: 'client' })
+  const notes: string[] = []
+  const adding = site.shared.add([{ path }], {
+    onProgress: (event) => {
+      if (event.type === 'note') notes.push(event.message)
+    },
+  })
+  await assert.rejects(adding, { code: 'repo-held', message: /is held by `p2p test` \(pid \d+\)/ })
+  assert.match(notes.join('\n'), /^The repo .* is held by `p2p test` \(pid \d+\); waiting up to 1\.5 s$/)
+  await holder.close()
+  const { roots } = await site.shared.add([{ path }])
+  assert.equal(roots[0]?.cid, HELLO_CID)
+})
