@@ -40,6 +40,8 @@ export interface HostOptions<Factories extends ServiceFactories<Factories>> exte
   datastore?: Datastore | undefined
   /** Multiaddrs to listen on; none for a node that only dials. */
   listen: string[]
+  /** Whether it is an error if none of them can be listened on. Default true. */
+  mustListen?: boolean | undefined
   /** Multiaddrs told to others instead of those that are listened on. */
   announce?: string[] | undefined
   /** libp2p service factories, as the `services` of `createLibp2p`. */
@@ -59,7 +61,7 @@ export interface Host<Services extends ServiceMap = ServiceMap> {
   readonly libp2p: Libp2p<Services>
   /**
    * Starts the services and listens.
-   * @throws P2PError `network` when none of the addresses can be listened on
+   * @throws P2PError `network` when none of the addresses can be listened on, and one must
    */
   start(): Promise<void>
   /** Ends connections, dials and listening. Takes 5 seconds at most. Can be called twice. */
@@ -142,7 +144,8 @@ export async function createHost<Factories extends ServiceFactories<Factories>>(
     async start() {
       await libp2p.start()
       try {
-        await listenOn(listeners, options.listen, options)
+        const failure = await listenOn(listeners, options.listen, options)
+        if (failure !== undefined && options.mustListen !== false) throw failure
       } catch (error) {
         await host.stop()
         throw error

@@ -18,10 +18,16 @@ export interface ListenEvents {
 }
 
 /**
- * @throws P2PError `network` when there are addresses and none of them can be listened on, `usage` for one that cannot
- * be read
+ * Listens on each address that it can.
+ *
+ * @returns why there is none, if there are addresses; undefined otherwise
+ * @throws P2PError `usage` for an address that cannot be read
  */
-export async function listenOn(listeners: Listeners, addresses: string[], events: ListenEvents): Promise<void> {
+export async function listenOn(
+  listeners: Listeners,
+  addresses: string[],
+  events: ListenEvents,
+): Promise<P2PError | undefined> {
   let firstFailure: unknown
   let listening = 0
   // One after the other: libp2p's error does not say which of several failed.
@@ -34,12 +40,11 @@ export async function listenOn(listeners: Listeners, addresses: string[], events
       events.onListenFailed?.(address.toString(), error)
     }
   }
-  if (addresses.length > 0 && listening === 0) {
-    throw new P2PError('network', `Cannot listen on ${addresses.join(', ')}`, {
-      hint: 'Choose an address of this machine with --listen, such as /ip4/0.0.0.0/tcp/0.',
-      cause: firstFailure,
-    })
-  }
+  if (addresses.length === 0 || listening > 0) return undefined
+  return new P2PError('network', `Cannot listen on ${addresses.join(', ')}`, {
+    hint: 'Choose an address of this machine with --listen, such as /ip4/0.0.0.0/tcp/0.',
+    cause: firstFailure,
+  })
 }
 
 function parse(address: string): Multiaddr {

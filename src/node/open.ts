@@ -234,7 +234,9 @@ class LocalNode implements Node {
       privateKey,
       datastore: await this.#datastore(privateKey.publicKey.toString()),
       listen: listen ?? config['addresses.listen'],
-      announce: announce ?? config['addresses.announce'],
+      // What only asks listens where it can, and not where the settings say.
+      mustListen: role === 'server',
+      announce: announce ?? (role === 'server' ? config['addresses.announce'] : []),
       services: {
         ...dhtServices(role),
         bitswap: bitswap({

@@ -52,7 +52,7 @@ test('the demo runs to its end and leaves nothing', async (t) => {
   const { child, folder, output } = await startDemo(t)
   const [code] = await once(child, 'close')
   assert.equal(code, 0, output())
-  assert.match(output(), /MiB from …/)
+  assert.match(output(), /MiB \(.+%\) from …/)
   assert.match(output(), /Every process has ended and every file is removed/)
   assert.deepEqual(processesOf(child), [])
   assert.deepEqual(await readdir(folder), [])

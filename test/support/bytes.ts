@@ -66,6 +66,8 @@ export async function describeTree(folder: string): Promise<string[]> {
         await visit(entryPath, `${entryName}/`)
       } else if (entry.isSymbolicLink()) {
         lines.push(`${entryName} -> ${await readlink(entryPath)}`)
+      } else if (!entry.isFile()) {
+        lines.push(`${entryName} special`)
       } else {
         lines.push(`${entryName} ${sha256(await readFile(entryPath))}`)
       }
