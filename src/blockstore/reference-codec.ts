@@ -52,24 +52,31 @@ export function fileIndexOf(fileId: number): number {
   return fileId % FILES_PER_TREE
 }
 
-/** File id (8 bytes), offset (6), length (4), form (1), big-endian. */
-export function encodeReference({ fileId, offset, length, form }: Reference): Uint8Array {
-  const bytes = Buffer.alloc(ENCODED_BYTES)
-  writeFileId(bytes, fileId)
-  bytes.writeUIntBE(offset, 8, 6)
-  bytes.writeUInt32BE(length, 14)
-  bytes.writeUInt8(LEAF_FORMS.indexOf(form), 18)
+/** Per reference: file id (8 bytes), offset (6), length (4), form (1), big-endian. */
+export function encodeReferences(references: readonly Reference[]): Uint8Array {
+  const bytes = Buffer.alloc(references.length * ENCODED_BYTES)
+  for (const [index, { fileId, offset, length, form }] of references.entries()) {
+    const start = index * ENCODED_BYTES
+    writeFileId(bytes, fileId, start)
+    bytes.writeUIntBE(offset, start + 8, 6)
+    bytes.writeUInt32BE(length, start + 14)
+    bytes.writeUInt8(LEAF_FORMS.indexOf(form), start + 18)
+  }
   return bytes
 }
 
-export function decodeReference(bytes: Uint8Array): Reference {
+export function decodeReferences(bytes: Uint8Array): Reference[] {
   const buffer = viewOf(bytes)
-  return {
-    fileId: decodeFileId(bytes),
-    offset: buffer.readUIntBE(8, 6),
-    length: buffer.readUInt32BE(14),
-    form: LEAF_FORMS[buffer.readUInt8(18)] ?? 'raw',
+  const references: Reference[] = []
+  for (let start = 0; start + ENCODED_BYTES <= buffer.byteLength; start += ENCODED_BYTES) {
+    references.push({
+      fileId: readFileId(buffer, start),
+      offset: buffer.readUIntBE(start + 8, 6),
+      length: buffer.readUInt32BE(start + 14),
+      form: LEAF_FORMS[buffer.readUInt8(start + 18)] ?? 'raw',
+    })
   }
+  return references
 }
 
 export function encodeTreeId(treeId: number): Uint8Array {
@@ -85,13 +92,12 @@ export function decodeTreeId(bytes: Uint8Array): number {
 /** Starts with {@link encodeTreeId}, so that the files of a tree stand side by side. */
 export function encodeFileId(fileId: number): Uint8Array {
   const bytes = Buffer.alloc(8)
-  writeFileId(bytes, fileId)
+  writeFileId(bytes, fileId, 0)
   return bytes
 }
 
 export function decodeFileId(bytes: Uint8Array): number {
-  const buffer = viewOf(bytes)
-  return fileIdOf(buffer.readUInt32BE(0), buffer.readUInt32BE(4))
+  return readFileId(viewOf(bytes), 0)
 }
 
 export function encodeRecord(record: TreeRecord | FileRecord): Uint8Array {
@@ -106,9 +112,13 @@ export function decodeFile(bytes: Uint8Array): FileRecord {
   return JSON.parse(viewOf(bytes).toString()) as FileRecord
 }
 
-function writeFileId(bytes: Buffer, fileId: number): void {
-  bytes.writeUInt32BE(treeIdOf(fileId), 0)
-  bytes.writeUInt32BE(fileIndexOf(fileId), 4)
+function writeFileId(bytes: Buffer, fileId: number, start: number): void {
+  bytes.writeUInt32BE(treeIdOf(fileId), start)
+  bytes.writeUInt32BE(fileIndexOf(fileId), start + 4)
+}
+
+function readFileId(bytes: Buffer, start: number): number {
+  return fileIdOf(bytes.readUInt32BE(start), bytes.readUInt32BE(start + 4))
 }
 
 function viewOf(bytes: Uint8Array): Buffer {

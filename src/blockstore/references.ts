@@ -23,12 +23,12 @@ import { type FileOnDisk, OpenFiles } from './open-files.ts'
 import {
   decodeFile,
   decodeFileId,
-  decodeReference,
+  decodeReferences,
   decodeTree,
   decodeTreeId,
   encodeFileId,
   encodeRecord,
-  encodeReference,
+  encodeReferences,
   encodeTreeId,
   type FileRecord,
   MAX_TREE_ID,
@@ -65,11 +65,13 @@ export interface ReferencesOptions {
 /** The record under this id holds the last id given out: ids are never used twice, since references may outlive trees. */
 const COUNTER_ID = 0
 const MAX_CACHED_FILES = 1024
+/** Files that one block is known to lie in; of more, the oldest are forgotten. */
+const MAX_PLACES = 8
 /** Lost files that are told of, at most. */
 const MAX_TOLD_LOST = 1000
 
 export class References {
-  /** Multihash to {@link Reference}. */
+  /** Multihash to the references to that block, the newest first. */
   readonly #references: Space
   readonly #trees: Space
   readonly #files: Space
@@ -138,7 +140,7 @@ export class References {
    */
   async finishTree(id: number, { path, root }: { path: string; root: CID }): Promise<void> {
     await this.#lock.run('trees', async () => {
-      if ((await this.#tree(id)) === undefined) return
+      if ((await this.#tree(id)) === undefined) throw new P2PError('internal', `What is known of ${path} was forgotten`)
       const finished: TreeRecord = { path, state: 'finished', root: root.toString() }
       await this.#trees.put(encodeTreeId(id), encodeRecord(finished), { sync: true })
       this.#knownTrees.set(id, finished)
@@ -155,8 +157,8 @@ export class References {
   }
 
   /**
-   * Notes files, and where blocks lie in them that have been verified and written; not synced. A block that can be had
-   * from another file already stays with that file.
+   * Notes files, and where blocks lie in them that have been verified and written; not synced. Within one file the newest
+   * place of a block counts.
    *
    * @throws P2PError `io`, `disk-full`
    */
@@ -167,56 +169,55 @@ export class References {
       )
       for (const { id, ...record } of files) this.#rememberFile(id, record)
       const present = await this.#getMany(references.map(({ key }) => key))
-      const usable = new Map<number, boolean>()
-      const operations: SpaceOperation[] = []
-      for (const [index, reference] of references.entries()) {
-        const other = present[index]
-        if (other !== undefined && !(await this.#isSamePlace(other.fileId, reference.fileId))) {
-          if (!usable.has(other.fileId)) usable.set(other.fileId, (await this.#usableFile(other.fileId)) !== undefined)
-          if (usable.get(other.fileId)) continue
-        }
-        operations.push({ type: 'put', key: multihashOfKey(reference.key), value: encodeReference(reference) })
+      const changed = new Map<BlockKey, Reference[]>()
+      for (const [index, { key, ...reference }] of references.entries()) {
+        const others = changed.get(key) ?? (await this.#ofKnownTrees(present[index]!))
+        const kept = others.filter(({ fileId }) => fileId !== reference.fileId).slice(0, MAX_PLACES - 1)
+        changed.set(key, [reference, ...kept])
       }
-      await this.#references.batch(operations)
+      await this.#write(changed)
     })
   }
 
-  /** Removes the reference to a block if it is to this file, as when the block turns out not to be there. */
+  /** Removes the reference to a block in this file, as when the block turns out not to be there. */
   async drop(fileId: number, key: BlockKey): Promise<void> {
-    await this.#dropWhere(key, (reference) => reference.fileId === fileId)
+    await this.#keepOnly(key, (reference) => reference.fileId !== fileId)
   }
 
-  /** Removes the reference to a block, whatever file it is in. */
+  /** Removes every reference to a block. */
   async delete(cid: CID): Promise<void> {
-    await this.#dropWhere(blockKey(cid), () => true)
+    await this.#keepOnly(blockKey(cid), () => false)
   }
 
   /**
-   * Where a block lies; undefined without a reference to a file that is known. Says nothing about what is in the file
-   * now: only {@link read} does.
+   * Where a block lies, the newest place first; empty without a reference to a file that is known. Says nothing about
+   * what is in the files now: only {@link read} does.
    *
    * @throws P2PError `io`
    */
-  async lookup(key: BlockKey): Promise<Reference | undefined> {
-    const reference = await this.#lookups.add(key)
-    if (reference === undefined || (await this.#tree(treeIdOf(reference.fileId))) !== undefined) return reference
-    await this.#dropWhere(key, ({ fileId }) => treeIdOf(fileId) === treeIdOf(reference.fileId))
-    return undefined
+  async lookup(key: BlockKey): Promise<Reference[]> {
+    const references = await this.#lookups.add(key)
+    if (references.length === 0) return references
+    const known = await this.#ofKnownTrees(references)
+    if (known.length < references.length) {
+      const trees = new Set(known.map(({ fileId }) => treeIdOf(fileId)))
+      await this.#keepOnly(key, ({ fileId }) => trees.has(treeIdOf(fileId)))
+    }
+    return known
   }
 
   /** The length of a block whose file is still what it was, without reading it. @throws P2PError `io` */
   async size(cid: CID): Promise<number | undefined> {
     if (whyRefused(cid) !== undefined) return undefined
-    const reference = await this.lookup(blockKey(cid))
-    if (reference === undefined || (await this.#usableFile(reference.fileId)) === undefined) return undefined
-    return leafBlockLength(reference.form, reference.length)
+    return await this.#first(cid, async ({ fileId, form, length }) => {
+      return (await this.#usableFile(fileId)) && leafBlockLength(form, length)
+    })
   }
 
   /** The verified bytes of a block, or undefined if no file has it any more. @throws P2PError `io` */
   async get(cid: CID, options?: AbortOptions): Promise<Uint8Array | undefined> {
     if (whyRefused(cid) !== undefined) return undefined
-    const reference = await this.lookup(blockKey(cid))
-    return reference === undefined ? undefined : await this.read(reference, cid, options)
+    return await this.#first(cid, (reference) => this.read(reference, cid, options))
   }
 
   /**
@@ -242,27 +243,52 @@ export class References {
   /** Every block that refers to a file which is known. */
   async *keys(): AsyncGenerator<BlockKey> {
     for await (const [key, value] of this.#references.iterate()) {
-      if ((await this.#tree(treeIdOf(decodeReference(value).fileId))) !== undefined) yield keyOfMultihash(key)
+      if ((await this.#ofKnownTrees(decodeReferences(value))).length > 0) yield keyOfMultihash(key)
     }
   }
 
-  async #getMany(keys: BlockKey[]): Promise<(Reference | undefined)[]> {
-    const values = await this.#references.getMany(keys.map(multihashOfKey))
-    return values.map((value) => (value === undefined ? undefined : decodeReference(value)))
+  /** What `use` gives for the first place that gives anything. A place that fails counts only if no other gives. */
+  async #first<T>(cid: CID, use: (reference: Reference) => Promise<T | undefined>): Promise<T | undefined> {
+    let failure: { reason: unknown } | undefined
+    for (const reference of await this.lookup(blockKey(cid))) {
+      try {
+        const found = await use(reference)
+        if (found !== undefined) return found
+      } catch (reason) {
+        failure ??= { reason }
+      }
+    }
+    if (failure !== undefined) throw failure.reason
+    return undefined
   }
 
-  async #dropWhere(key: BlockKey, isDropped: (reference: Reference) => boolean): Promise<void> {
+  async #getMany(keys: BlockKey[]): Promise<Reference[][]> {
+    const values = await this.#references.getMany(keys.map(multihashOfKey))
+    return values.map((value) => (value === undefined ? [] : decodeReferences(value)))
+  }
+
+  async #ofKnownTrees(references: Reference[]): Promise<Reference[]> {
+    const known: Reference[] = []
+    for (const reference of references) {
+      if ((await this.#tree(treeIdOf(reference.fileId))) !== undefined) known.push(reference)
+    }
+    return known
+  }
+
+  async #keepOnly(key: BlockKey, isKept: (reference: Reference) => boolean): Promise<void> {
     await this.#lock.run('references', async () => {
       const [present] = await this.#getMany([key])
-      if (present !== undefined && isDropped(present)) await this.#references.del(multihashOfKey(key))
+      const kept = present!.filter(isKept)
+      if (kept.length < present!.length) await this.#write(new Map([[key, kept]]))
     })
   }
 
-  /** Whether both files are in one tree, or in two runs of one download. */
-  async #isSamePlace(fileId: number, otherId: number): Promise<boolean> {
-    if (treeIdOf(fileId) === treeIdOf(otherId)) return true
-    const path = (await this.#tree(treeIdOf(fileId)))?.path
-    return path !== undefined && path === (await this.#tree(treeIdOf(otherId)))?.path
+  async #write(changed: Map<BlockKey, Reference[]>): Promise<void> {
+    const operations = [...changed].map(([key, references]): SpaceOperation => {
+      if (references.length === 0) return { type: 'del', key: multihashOfKey(key) }
+      return { type: 'put', key: multihashOfKey(key), value: encodeReferences(references) }
+    })
+    await this.#references.batch(operations)
   }
 
   async #tree(id: number): Promise<TreeRecord | undefined> {

@@ -28,18 +28,23 @@ export interface JournalOptions {
 
 /** A file of the result. */
 export interface JournalFile extends NotedFile {
-  /** What an earlier run knew of it; under the same id if that is believed. */
-  readonly earlier: ReferencedFile | undefined
+  /** What earlier runs knew of it, the latest last; under the same id if that is believed. */
+  readonly earlier: readonly ReferencedFile[]
 }
 
 export class Journal {
   readonly #options: JournalOptions
   readonly #treeId: number
   readonly #notes: TreeNotes
-  /** By name. */
-  readonly #earlier: Map<string, ReferencedFile>
+  /** By name, the latest last. */
+  readonly #earlier: Map<string, ReferencedFile[]>
 
-  private constructor(options: JournalOptions, treeId: number, notes: TreeNotes, earlier: Map<string, ReferencedFile>) {
+  private constructor(
+    options: JournalOptions,
+    treeId: number,
+    notes: TreeNotes,
+    earlier: Map<string, ReferencedFile[]>,
+  ) {
     this.#options = options
     this.#treeId = treeId
     this.#notes = notes
@@ -49,14 +54,16 @@ export class Journal {
   /** Takes up what earlier runs have noted. @throws P2PError `io`, `disk-full` */
   static async open(options: JournalOptions): Promise<Journal> {
     const { references, root, temporary, bootId, onNoted } = options
-    const earlier = new Map<string, ReferencedFile>()
+    const earlier = new Map<string, ReferencedFile[]>()
     let treeId: number | undefined
     let nextIndex = 0
     for await (const tree of references.trees()) {
       if (tree.state !== 'building' || tree.path !== temporary || tree.root !== root.toString()) continue
       if (tree.bootId === bootId) treeId = tree.id
       for await (const file of references.filesOf(tree.id)) {
-        earlier.set(file.name, file)
+        const known = earlier.get(file.name)
+        if (known === undefined) earlier.set(file.name, [file])
+        else known.push(file)
         if (tree.id === treeId) nextIndex = fileIndexOf(file.id) + 1
       }
     }
@@ -73,9 +80,11 @@ export class Journal {
   async fileFor(path: readonly string[], bytes: number | undefined): Promise<JournalFile> {
     const name = path.join('/')
     const earlier = this.#earlier.get(name)
-    if (earlier === undefined || !(await this.#stands(earlier, bytes))) return this.#newFile(name, undefined)
-    if (treeIdOf(earlier.id) !== this.#treeId) return this.#newFile(name, earlier)
-    return { id: earlier.id, name, isRecorded: true, earlier }
+    const latest = earlier?.at(-1)
+    if (earlier === undefined || latest === undefined) return this.#newFile(name, [])
+    if (!(await this.#stands(latest, bytes))) return this.#newFile(name, [])
+    if (treeIdOf(latest.id) !== this.#treeId) return this.#newFile(name, earlier)
+    return { id: latest.id, name, isRecorded: true, earlier }
   }
 
   /**
@@ -83,21 +92,22 @@ export class Journal {
    * read, hashed and noted anew.
    */
   async placedBytes(file: JournalFile, cid: CID, offset: number): Promise<number | undefined> {
-    const { earlier } = file
-    if (earlier === undefined) return undefined
+    if (file.earlier.length === 0) return undefined
     const { references } = this.#options
-    const reference = await references.lookup(blockKey(cid))
-    if (reference === undefined || reference.offset !== offset) return undefined
-    if (reference.fileId === file.id) return reference.length
-    if (reference.fileId !== earlier.id) return undefined
-    if ((await references.read(reference, cid)) === undefined) {
-      await references.drop(earlier.id, blockKey(cid))
-      return undefined
+    const here = (await references.lookup(blockKey(cid))).filter((reference) => reference.offset === offset)
+    const believed = here.find(({ fileId }) => fileId === file.id)
+    if (believed !== undefined) return believed.length
+    for (const reference of here.filter(({ fileId }) => file.earlier.some(({ id }) => id === fileId))) {
+      if ((await references.read(reference, cid)) !== undefined) {
+        await this.#notes.add(file, {
+          whole: wholeOf(file.earlier.at(-1)),
+          reference: { ...reference, fileId: file.id, key: blockKey(cid) },
+        })
+        return reference.length
+      }
+      await references.drop(reference.fileId, blockKey(cid))
     }
-    const { size, mtimeNs } = earlier
-    const whole = size === undefined || mtimeNs === undefined ? undefined : { size, mtimeNs: BigInt(mtimeNs) }
-    await this.#notes.add(file, { whole, reference: { ...reference, fileId: file.id, key: blockKey(cid) } })
-    return reference.length
+    return undefined
   }
 
   /** As {@link TreeNotes.addLeaf}. */
@@ -113,7 +123,7 @@ export class Journal {
   /** The result is whole and in its place. */
   async finish(): Promise<void> {
     const { root, target, temporary } = this.#options
-    await this.#notes.finish(target, root, { alsoForget: temporary })
+    await this.#notes.finish(target, root, { builtAt: temporary })
   }
 
   /** Waits for what is being noted. A result that nothing was noted of leaves no trace. */
@@ -122,7 +132,7 @@ export class Journal {
     else await this.#notes.idle()
   }
 
-  #newFile(name: string, earlier: ReferencedFile | undefined): JournalFile {
+  #newFile(name: string, earlier: readonly ReferencedFile[]): JournalFile {
     return { ...this.#notes.newFile(name), earlier }
   }
 
@@ -133,4 +143,9 @@ export class Journal {
     if (mtimeNs !== undefined && (String(stats.mtimeNs) !== mtimeNs || Number(stats.size) !== size)) return false
     return bytes === undefined || Number(stats.size) === bytes
   }
+}
+
+function wholeOf(file: ReferencedFile | undefined): WholeFile | undefined {
+  if (file?.size === undefined || file.mtimeNs === undefined) return undefined
+  return { size: file.size, mtimeNs: BigInt(file.mtimeNs) }
 }

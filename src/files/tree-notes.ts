@@ -95,12 +95,17 @@ export class TreeNotes {
     await this.#entries.idle()
   }
 
-  /** The tree is whole and stands at `path`; what the same places were known for before is forgotten. */
-  async finish(path: string, root: CID, { alsoForget }: { alsoForget?: string } = {}): Promise<void> {
+  /**
+   * The tree is whole and stands at `path`. What stood there before is forgotten, since its files are in this one or gone.
+   *
+   * @param builtAt - where it was built: what earlier runs have left there is forgotten too
+   */
+  async finish(path: string, root: CID, { builtAt }: { builtAt?: string } = {}): Promise<void> {
     await this.#references.finishTree(this.#treeId, { path, root })
     for await (const tree of this.#references.trees()) {
-      const isSuperseded = tree.path === path || tree.path === alsoForget
-      if (isSuperseded && tree.id !== this.#treeId) await this.#references.forgetTree(tree.id)
+      if (tree.id === this.#treeId) continue
+      const isReplaced = tree.path === path && tree.state === 'finished'
+      if (isReplaced || tree.path === builtAt) await this.#references.forgetTree(tree.id)
     }
   }
 

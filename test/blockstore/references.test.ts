@@ -88,7 +88,7 @@ async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
 }
 
 async function lookupAll(references: References, blocks: Block[]): Promise<(Reference | undefined)[]> {
-  return await Promise.all(blocks.map(({ cid }) => references.lookup(blockKey(cid))))
+  return await Promise.all(blocks.map(async ({ cid }) => (await references.lookup(blockKey(cid)))[0]))
 }
 
 function someBlocks(count: number, seed = 'block'): Block[] {
@@ -105,7 +105,7 @@ test('a file under construction gives the blocks that are in it, over a restart 
   await appendFile(path, 'it grows')
 
   const again = new References(database)
-  assert.equal(await again.lookup(blockKey(root)), undefined)
+  assert.deepEqual(await again.lookup(blockKey(root)), [])
   const found = await lookupAll(again, blocks)
   assert.deepEqual(found, [
     { fileId: id, offset: 0, length: BLOCK_BYTES, form: 'raw' },
@@ -196,31 +196,56 @@ test('a file that is gone, cut or replaced counts as missing; one that cannot be
   await assert.rejects(references.get(unreadable.cid), (error) => hasCode(error, 'io'))
 })
 
-test('a block stays with the file that has it, and moves when that file has not got it any more', async (t) => {
+test('a block is known in every file that has it, and had from any of them', async (t) => {
   const { folder, references } = await makeFixture(t)
   const [block] = someBlocks(1)
-  const first = await writeBlocks(references, join(folder, 'first'), [block!])
-  await finish(references, first, join(folder, 'first'))
-  const second = await writeBlocks(references, join(folder, 'second'), [block!])
-  const placeOf = async () => await references.lookup(blockKey(block!.cid))
-  const fileOf = async () => (await placeOf())?.fileId
-  assert.equal(await fileOf(), first)
-  await rm(join(folder, 'first'))
-  await refer(references, block!, { fileId: second, offset: 0 })
-  assert.equal(await fileOf(), second)
+  const key = blockKey(block!.cid)
+  const files = []
+  for (const name of ['first', 'second']) {
+    const path = join(folder, name)
+    const id = await writeBlocks(references, path, [block!])
+    await finish(references, id, path)
+    files.push({ id, path })
+  }
+  const [first, second] = files
+  const placesOf = async () => (await references.lookup(key)).map(({ fileId, offset }) => ({ fileId, offset }))
+  assert.deepEqual(await placesOf(), [
+    { fileId: second!.id, offset: 0 },
+    { fileId: first!.id, offset: 0 },
+  ])
+  await rm(second!.path)
+  assert.deepEqual(await references.get(block!.cid), block!.bytes)
+  assert.equal(await references.size(block!.cid), BLOCK_BYTES)
+  await references.forgetTree(treeIdOf(first!.id))
+  assert.equal(await references.get(block!.cid), undefined)
   // Within one file the newest place counts.
-  await refer(references, block!, { fileId: second, offset: 7 })
-  assert.equal((await placeOf())?.offset, 7)
+  await refer(references, block!, { fileId: second!.id, offset: 7 })
+  assert.deepEqual(await placesOf(), [{ fileId: second!.id, offset: 7 }])
 })
 
-test('a later run of the same download takes over what an earlier one has noted', async (t) => {
+test('a file that cannot be read does not hide another that can', async (t) => {
   const { folder, references } = await makeFixture(t)
   const [block] = someBlocks(1)
-  const path = join(folder, 'file')
-  await writeBlocks(references, path, [block!])
-  const later = await newFile(references, path)
-  await refer(references, block!, { fileId: later, offset: 0 })
-  assert.equal((await references.lookup(blockKey(block!.cid)))?.fileId, later)
+  await writeBlocks(references, join(folder, 'good'), [block!])
+  const looping = join(folder, 'loop')
+  await symlink(looping, looping)
+  await refer(references, block!, { fileId: await newFile(references, looping), offset: 0 })
+  assert.deepEqual(await references.get(block!.cid), block!.bytes)
+})
+
+test('keeps few of many places', async (t) => {
+  const { folder, references } = await makeFixture(t)
+  const [block] = someBlocks(1)
+  const ids = []
+  for (let index = 0; index < 12; index++) {
+    ids.unshift(await newFile(references, join(folder, `${index}`)))
+    await refer(references, block!, { fileId: ids[0]!, offset: 0 })
+  }
+  const places = await references.lookup(blockKey(block!.cid))
+  assert.deepEqual(
+    places.map(({ fileId }) => fileId),
+    ids.slice(0, 8),
+  )
 })
 
 test('what refers to a forgotten tree is absent, is cleared away, and its id is never given again', async (t) => {
@@ -231,7 +256,7 @@ test('what refers to a forgotten tree is absent, is cleared away, and its id is 
   await references.forgetTree(treeIdOf(id))
   const again = new References(database)
   for (const user of [references, again]) {
-    assert.equal(await user.lookup(blockKey(blocks[0]!.cid)), undefined)
+    assert.deepEqual(await user.lookup(blockKey(blocks[0]!.cid)), [])
     for await (const _ of user.keys()) assert.fail('nothing is left')
     for await (const _ of user.trees()) assert.fail('nothing is left')
     for await (const _ of user.filesOf(treeIdOf(id))) assert.fail('nothing is left')
@@ -276,8 +301,9 @@ test('finds the trees, their files, and what is known of them', async (t) => {
   ])
   assert.deepEqual(await collect(references.filesOf(finished)), files)
   await references.forgetTree(finished)
-  // Nothing to finish any more.
-  await references.finishTree(finished, { path: path('b'), root })
+  await assert.rejects(references.finishTree(finished, { path: path('b'), root }), (error) =>
+    hasCode(error, 'internal'),
+  )
   assert.deepEqual(
     (await collect(references.trees())).map(({ id }) => id),
     [building, unknown],

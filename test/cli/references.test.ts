@@ -4,7 +4,7 @@
  */
 
 import assert from 'node:assert/strict'
-import { mkdir, open, readdir, rename, rm, stat, utimes, writeFile } from 'node:fs/promises'
+import { cp, mkdir, open, readdir, rename, rm, stat, symlink, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import test from 'node:test'
 import { MiB } from '../../src/common/units.ts'
@@ -117,6 +117,36 @@ test('bytes that changed under the same size and time are never served', async (
   await handle.close()
   await utimes(file, atime, mtime)
   assert.notEqual((await fetchFrom(t, repo, stdout.toString().trim())).code, 0)
+})
+
+test('adding again what fails half-way leaves the first CID whole', async (t) => {
+  const folder = await makeTempDir(t)
+  const tree = join(folder, 'tree')
+  await mkdir(tree)
+  await writeRandomFile(join(tree, 'file'), 'again', FILE_BYTES)
+  const repo = join(folder, 'repo')
+  const first = await runP2p(['add', '--nocopy', tree], { repo })
+  const link = join(tree, 'zzz')
+  await symlink(Buffer.from([0xff, 0xfe]), link)
+  assert.equal((await runP2p(['add', '--nocopy', tree], { repo })).code, 10)
+  await rm(link)
+  const output = join(folder, 'output')
+  await getJson([first.stdout.toString().trim(), '-o', output, '--offline'], { repo })
+  assert.deepEqual(await describeTree(output), await describeTree(tree))
+})
+
+test('of two equal files each is enough', async (t) => {
+  const folder = await makeTempDir(t)
+  const [one, two] = [join(folder, 'one'), join(folder, 'two')]
+  await writeRandomFile(one, 'twin', FILE_BYTES)
+  await cp(one, two)
+  const repo = join(folder, 'repo')
+  const first = await runP2p(['add', '--nocopy', one], { repo })
+  await runP2p(['add', '--nocopy', two], { repo })
+  await rm(one)
+  const output = join(folder, 'output')
+  await getJson([first.stdout.toString().trim(), '-o', output, '--offline'], { repo })
+  assert.equal(await sha256OfFile(output), await sha256OfFile(two))
 })
 
 test('a file that was moved is missed, added again it is there', async (t) => {
