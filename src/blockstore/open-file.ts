@@ -73,6 +73,16 @@ export async function readAt(handle: FileHandle, offset: number, length: number)
   return buffer.subarray(0, filled)
 }
 
+/** Makes the content of a file survive a power cut. */
+export async function syncFile(path: string): Promise<void> {
+  const handle = await openFile(path, 'r')
+  try {
+    await handle.datasync()
+  } finally {
+    await handle.close()
+  }
+}
+
 /** Makes what was created, renamed and removed in the folder survive a power cut. */
 export async function syncFolder(folder: string): Promise<void> {
   const handle = await openFile(folder, 'r')

@@ -12,7 +12,7 @@ import type { WholeFile } from './tree-notes.ts'
 /** Content that may be lost by a power cut while a download runs. */
 const SYNC_EVERY_BYTES = 64 * MiB
 /** Smaller files are left to the system's own writing back. */
-const SYNC_FILES_FROM_BYTES = MiB
+export const SYNC_FILES_FROM_BYTES = MiB
 const MAX_OPEN_FILES = 128
 const { O_RDWR, O_CREAT, O_NOFOLLOW } = constants
 
@@ -65,9 +65,9 @@ export class LargeFiles {
   async finish(file: LargeFile): Promise<WholeFile> {
     const whole = await this.#withHandle(file, async (handle) => {
       const { size, mtimeNs } = await handle.stat({ bigint: true })
-      const mustSync = size >= SYNC_FILES_FROM_BYTES && file.unsyncedBytes > 0
+      // Also if this run has written nothing: an earlier one may have ended before its sync.
+      if (size >= SYNC_FILES_FROM_BYTES) await handle.datasync()
       file.unsyncedBytes = 0
-      if (mustSync) await handle.datasync()
       return { size: Number(size), mtimeNs }
     })
     this.#files.delete(file)

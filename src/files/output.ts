@@ -9,19 +9,19 @@
 import { lstat, mkdir, rename, rm, statfs, symlink } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import type { CID } from 'multiformats/cid'
-import { syncFolder } from '../blockstore/open-file.ts'
+import { syncFile, syncFolder } from '../blockstore/open-file.ts'
 import type { References } from '../blockstore/references.ts'
 import { mapBounded } from '../common/concurrency.ts'
 import { errnoOf, localIoError, P2PError } from '../common/errors.ts'
 import { formatBytes } from '../common/units.ts'
 import type { BlockKey } from '../dag/cid.ts'
 import { Journal, type JournalFile } from './journal.ts'
-import { type LargeFile, LargeFiles } from './large-files.ts'
+import { type LargeFile, LargeFiles, SYNC_FILES_FROM_BYTES } from './large-files.ts'
 import { MAX_SMALL_FILE_BYTES, SmallFiles } from './small-files.ts'
 import { allocatedBytes, refuseExisting, refuseFolder, replaceTarget, temporaryPath } from './target.ts'
 import type { PlacedLeaf } from './tree-notes.ts'
 
-const FOLDERS_AT_ONCE = 16
+const SYNCS_AT_ONCE = 16
 
 export interface OutputOptions {
   /** Absolute path of the finished file or folder. */
@@ -85,6 +85,8 @@ export class Output {
   readonly #smallFiles = new SmallFiles()
   readonly #largeFiles = new LargeFiles()
   readonly #open = new Map<number, Promise<OpenFile>>()
+  /** Whole files that an earlier run has left and may not have synced. */
+  readonly #unsynced: (readonly string[])[] = []
   readonly #folders: string[] = []
   readonly #links: { path: string; target: string }[] = []
   readonly skipped: { name: string; reason: string }[] = []
@@ -152,7 +154,9 @@ export class Output {
     if (!this.resumes || this.#rewrite) return undefined
     const open = await this.#open.get(file.id)
     const inJournal = open?.inJournal ?? (await this.#journal.fileFor(file.path, file.bytes))
-    return await this.#journal.placedBytes(inJournal, cid, offset)
+    const bytes = await this.#journal.placedBytes(inJournal, cid, offset)
+    if (open === undefined && bytes !== undefined && bytes >= SYNC_FILES_FROM_BYTES) this.#unsynced.push(file.path)
+    return bytes
   }
 
   /** Returns once the whole file is written and noted. @param leaf - the CID of the block that is this content */
@@ -160,7 +164,7 @@ export class Output {
     const size = content.byteLength
     const placed = leaf && { cid: leaf, offset: 0, content }
     if (size > MAX_SMALL_FILE_BYTES) {
-      const { onDisk } = await this.#opened(file)
+      const { onDisk } = await this.#opened({ ...file, bytes: size })
       await this.#largeFiles.write(onDisk, content, 0)
       await this.#finishFile(file, placed)
       return
@@ -196,7 +200,10 @@ export class Output {
     try {
       await this.#largeFiles.synced()
       for (const { path, target } of this.#links) await makeLinkNow(path, target)
-      await mapBounded(this.#folders, FOLDERS_AT_ONCE, syncFolder)
+      // A result that is one file is synced however small it is.
+      if (this.#folders.length === 0) await syncFile(this.#temporary)
+      await mapBounded(this.#unsynced, SYNCS_AT_ONCE, (path) => syncFile(this.#pathOf(path)))
+      await mapBounded(this.#folders, SYNCS_AT_ONCE, syncFolder)
       if (this.#force) {
         await replaceTarget(this.#temporary, this.#target)
       } else {
