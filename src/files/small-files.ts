@@ -6,12 +6,15 @@
 import { once } from 'node:events'
 import { Worker } from 'node:worker_threads'
 import { Batcher } from '../common/batcher.ts'
-import { localIoError } from '../common/errors.ts'
-import { KiB } from '../common/units.ts'
+import { localIoError, P2PError } from '../common/errors.ts'
+import { KiB, MiB } from '../common/units.ts'
 import type { WriteOutcome, WriteRequest } from './small-files-worker.ts'
 
 /** Larger files are not worth the copy into another thread. */
 export const MAX_SMALL_FILE_BYTES = 256 * KiB
+
+/** What is copied at once, while it is held elsewhere too. */
+const MAX_REQUEST_BYTES = 4 * MiB
 
 export interface SmallFile {
   path: string
@@ -42,7 +45,20 @@ export class SmallFiles {
   }
 
   async #writeAll(files: SmallFile[]): Promise<WriteOutcome[]> {
-    this.#worker ??= new Worker(new URL('./small-files-worker.js', import.meta.url))
+    const outcomes: WriteOutcome[] = []
+    for (let start = 0; start < files.length; ) {
+      let end = start
+      for (let bytes = 0; end < files.length && bytes < MAX_REQUEST_BYTES; end++)
+        bytes += files[end]!.content.byteLength
+      outcomes.push(...(await this.#ask(files.slice(start, end))))
+      start = end
+    }
+    return outcomes
+  }
+
+  async #ask(files: SmallFile[]): Promise<WriteOutcome[]> {
+    const worker = this.#worker ?? new Worker(new URL('./small-files-worker.js', import.meta.url))
+    this.#worker = worker
     const request: WriteRequest = { files: [], bytes: new Uint8Array(files.reduce(sumOfLengths, 0)) }
     let start = 0
     for (const { path, content } of files) {
@@ -50,10 +66,19 @@ export class SmallFiles {
       request.bytes.set(content, start)
       start += content.byteLength
     }
-    const answer = once(this.#worker, 'message')
-    this.#worker.postMessage(request, [request.bytes.buffer as ArrayBuffer])
-    const [outcomes] = (await answer) as [WriteOutcome[]]
-    return outcomes
+    const ended = new AbortController()
+    worker.once('exit', () => ended.abort())
+    try {
+      const answer = once(worker, 'message', { signal: ended.signal })
+      worker.postMessage(request, [request.bytes.buffer as ArrayBuffer])
+      const [outcomes] = (await answer) as [WriteOutcome[]]
+      return outcomes
+    } catch (cause) {
+      this.#worker = undefined
+      throw new P2PError('internal', 'The thread that writes small files has ended', { cause })
+    } finally {
+      worker.removeAllListeners('exit')
+    }
   }
 }
 
