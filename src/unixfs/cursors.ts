@@ -4,7 +4,7 @@
  */
 
 import type { CID } from 'multiformats/cid'
-import { MiB } from '../common/units.ts'
+import { KiB, MiB } from '../common/units.ts'
 import { isIdentity, RAW } from '../dag/cid.ts'
 import type { FileChild } from './decode.ts'
 import type { DirectoryEntry } from './directory-entry.ts'
@@ -12,6 +12,8 @@ import type { FirstLeaf, LeafStep, NodeStep, ShardPlace, WalkFile } from './walk
 
 /** A child with no more content may be a leaf in dag-pb clothes. */
 const MAX_LEAF_BYTES = 2 * MiB
+/** What a file is taken to have whose folder does not say. */
+const UNKNOWN_LEAF_BYTES = 256 * KiB
 
 /** How a node lies in the tree, and how it is gone through. */
 export interface Position {
@@ -181,7 +183,13 @@ export class FolderCursor implements Cursor {
   takeLeaf(): LeafStep {
     const { cid, name, tsize } = this.#leaves[this.#nextLeaf++]!
     const file = this.#newFile([...this.#path, name])
-    return { cid, file, offset: 0, bytes: undefined, expectedBytes: Math.min(tsize, MAX_LEAF_BYTES) }
+    return {
+      cid,
+      file,
+      offset: 0,
+      bytes: undefined,
+      expectedBytes: Math.min(tsize || UNKNOWN_LEAF_BYTES, MAX_LEAF_BYTES),
+    }
   }
 
   comesBefore(other: Cursor): boolean {

@@ -15,7 +15,8 @@ import { type FirstLeaf, isLeafStep, type LeafStep, type NodeStep, type Place, t
 
 /** Content that is asked for, has arrived or is being written. */
 const WINDOW_BYTES = 48 * MiB
-const WINDOW_LEAVES = 2048
+/** A folder may say less than its files have: no more than so many of 2 MiB. */
+const WINDOW_LEAVES = 512
 /** Leaves that occurred more than once are kept for their next place, so many at most. */
 const REPEATED_LEAVES = 4
 
@@ -227,6 +228,7 @@ class Export {
       leaf.content ??= this.#contentOf(leaf, key)
       const content = await leaf.content
       checkSize(leaf.cid, place, content)
+      this.#weigh(leaf, content)
       if (isWholeFile) {
         await this.#writeFile(place.file, content, leaf.cid)
       } else {
@@ -240,6 +242,12 @@ class Export {
 
   async #contentOf({ cid, expectedBytes }: LeafInFlight, key: BlockKey): Promise<Uint8Array> {
     return this.#repeated.get(key) ?? (await this.#options.leaves.fetch(cid, { expectedBytes }))
+  }
+
+  /** Counts what has arrived, where a folder has said something else. */
+  #weigh(leaf: LeafInFlight, { byteLength }: Uint8Array): void {
+    this.#inFlightBytes += byteLength - leaf.expectedBytes
+    leaf.expectedBytes = byteLength
   }
 
   async #finishLeaf(leaf: LeafInFlight, key: BlockKey): Promise<void> {
