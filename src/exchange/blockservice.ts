@@ -2,7 +2,7 @@
 
 import type { CID } from 'multiformats/cid'
 import type { BlockStore } from '../blockstore/blockstore.ts'
-import { P2PError } from '../common/errors.ts'
+import { hasCode, P2PError } from '../common/errors.ts'
 import { KiB, MiB } from '../common/units.ts'
 import { type BlockReader, bytesInCid, type FetchOptions } from '../dag/block.ts'
 import { type BlockKey, blockKey } from '../dag/cid.ts'
@@ -30,10 +30,18 @@ export class BlockService implements BlockReader {
 
   async fetch(cid: CID, options?: FetchOptions): Promise<Uint8Array> {
     const key = blockKey(cid)
-    const known =
-      bytesInCid(cid) ?? this.#recent.get(key) ?? this.#older.get(key) ?? (await this.#store.get(cid, options))
+    const known = bytesInCid(cid) ?? this.#recent.get(key) ?? this.#older.get(key)
     if (known !== undefined) return known
+    let failure: unknown
+    const stored = await this.#store.get(cid, options).catch((error) => {
+      if (!hasCode(error, 'io')) throw error
+      failure = error
+      return undefined
+    })
+    if (stored !== undefined) return stored
     const session = await this.#session()
+    // Others may have what cannot be read here.
+    if (session === undefined && failure !== undefined) throw failure
     if (session === undefined) {
       throw new P2PError('not-found', `Block ${cid} is not in the local store`, {
         hint: 'Leave out --offline to ask other peers for it.',

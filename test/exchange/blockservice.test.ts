@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { CID } from 'multiformats/cid'
-import { hasCode } from '../../src/common/errors.ts'
+import { hasCode, P2PError } from '../../src/common/errors.ts'
 import { KiB } from '../../src/common/units.ts'
 import type { Block } from '../../src/dag/block.ts'
 import { BlockService } from '../../src/exchange/blockservice.ts'
@@ -21,10 +21,10 @@ function makeService(blocks: Block[]) {
       return blocks.find((block) => block.cid.equals(cid))!.bytes
     },
     release: (block: Uint8Array) => released.push(block),
-  }
+  } as unknown as Session
   const store = new MemoryBlockStore()
-  const service = new BlockService(store, async () => session as unknown as Session)
-  return { service, store, asked, released }
+  const service = new BlockService(store, async () => session)
+  return { service, session, store, asked, released }
 }
 
 test('a block that is here is not asked for', async () => {
@@ -55,6 +55,18 @@ test('the memory of a large block goes back to the session, that of one which is
   const { service, released } = makeService([small, large])
   for (const { cid } of [small, large]) service.release(await service.fetch(cid))
   assert.deepEqual(released, [large.bytes])
+})
+
+test('a block that cannot be read here is asked for, and without anyone to ask that is the error', async () => {
+  const block = randomBlock('unreadable', 100)
+  const broken = {
+    get: async () => {
+      throw new P2PError('io', 'the disk is gone')
+    },
+  }
+  const { session } = makeService([block])
+  assert.deepEqual(await new BlockService(broken, async () => session).fetch(block.cid), block.bytes)
+  await assert.rejects(new BlockService(broken, () => undefined).fetch(block.cid), /the disk is gone/)
 })
 
 test('without anyone to ask, a block that is not here is an error that says so', async () => {
