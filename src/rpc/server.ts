@@ -16,7 +16,7 @@ import { Answer, callerHasGone } from './answer.ts'
 import { findOperation, readBootstrap } from './calls.ts'
 import { type Frame, type Received, readFrames } from './frames.ts'
 import { CONTENT_TYPE, decodeStreamError, encodeError, PROTOCOL_VERSION, parseCallPath } from './protocol.ts'
-import { type Claim, claimSocket, type SocketPlaces } from './socket.ts'
+import { type Claim, claimSocket, type SocketPlaces, UntrustedPlace } from './socket.ts'
 
 /** Nobody types a call by hand. */
 const CALL_DEADLINE_MS = 10 * SECOND_MS
@@ -42,14 +42,14 @@ export interface ServeApiOptions {
 /**
  * Answers on the repo's socket until it is closed. Where the system offers no sockets it warns, and goes on without.
  *
- * @throws P2PError `io` if something of another user stands where the socket belongs
+ * @throws UntrustedPlace if something of another user stands where the socket belongs
  */
 export async function serveApi(api: ServedApi, { dataDir, places, onProgress }: ServeApiOptions): Promise<ApiServer> {
   const server = new ApiServer(api)
-  const claim = await claimSocket(dataDir, places)
   try {
-    await server.listen(claim)
+    await server.listen(await claimSocket(dataDir, places))
   } catch (error) {
+    if (error instanceof UntrustedPlace) throw error
     const message = `Other commands on this repo have to wait for this one: ${asP2PError(error).message}`
     onProgress?.({ type: 'warning', message })
   }
@@ -105,6 +105,8 @@ export class ApiServer {
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const cancel = new AbortController()
     const onEnding = () => cancel.abort(handover)
+    // The connection may have been there before, and the request come only now.
+    if (this.#ending.signal.aborted) onEnding()
     this.#ending.signal.addEventListener('abort', onEnding, { once: true })
     const closed = new Promise<void>((resolve) => {
       response.once('close', () => {
@@ -131,9 +133,7 @@ export class ApiServer {
       const chunks = request.iterator({ destroyOnReturn: false })
       const frames = readFrames(chunks, { maxLineBytes: operation.maxCallBytes })
       const call = await readCall(frames, { signal })
-      response.writeHead(200, { 'content-type': CONTENT_TYPE })
-      response.flushHeaders()
-      const started = new Answer(response)
+      const started = begin(response)
       answer = started
       this.#compareBootstrap(call, started)
       const result = await operation.run(this.#api, call, {
@@ -145,9 +145,8 @@ export class ApiServer {
       })
       answer.end('result', result)
     } catch (error) {
-      if (answer === undefined) {
-        refuse(response, error)
-      } else if (signal.reason === handover) answer.end('handover', {})
+      if (signal.reason === handover) (answer ?? begin(response)).end('handover', {})
+      else if (answer === undefined) refuse(response, error)
       else answer.end('error', encodeError(asP2PError(error)))
     }
   }
@@ -215,6 +214,12 @@ async function* contentOf(frames: AsyncGenerator<Received>): AsyncGenerator<Uint
     else if (received.frame.type === 'failed') throw decodeStreamError(received.frame)
   }
   throw callerHasGone()
+}
+
+function begin(response: ServerResponse): Answer {
+  response.writeHead(200, { 'content-type': CONTENT_TYPE })
+  response.flushHeaders()
+  return new Answer(response)
 }
 
 /** Answers what is no call, and reads no more of it. */

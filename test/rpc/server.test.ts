@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
+import { mkdir, writeFile } from 'node:fs/promises'
 import { createServer as createHttpServer, request as httpRequest, type IncomingMessage } from 'node:http'
 import { connect, createServer as createNetServer } from 'node:net'
 import { join } from 'node:path'
@@ -11,6 +12,7 @@ import { KiB, MiB } from '../../src/common/units.ts'
 import type { AddSource, Api, GetOptions } from '../../src/node/api.ts'
 import { HolderGone, RemoteApi } from '../../src/rpc/client.ts'
 import { type ApiServer, serveApi } from '../../src/rpc/server.ts'
+import type { SocketPlaces } from '../../src/rpc/socket.ts'
 import { cleanUpAfter } from '../support/clean-up.ts'
 import { makeTempDir } from '../support/temp.ts'
 import { until } from '../support/until.ts'
@@ -23,6 +25,20 @@ const GET_RESULT = {
   stats: { bytes: 0, receivedBytes: 0, duplicateBytes: 0, blocks: 0, seconds: 0, peers: [] },
 }
 
+const SERVED = {
+  add: async () => ADD_RESULT,
+  get: async () => GET_RESULT,
+  close: async () => {},
+  bootstrap: [] as string[],
+}
+
+const userId = process.getuid?.()
+const asOther = { skip: userId === undefined ? 'there are no user ids here' : false }
+
+function placesIn(folder: string): SocketPlaces {
+  return { userId, runtimeDir: undefined, tempDir: folder }
+}
+
 interface Served {
   socketPath: string
   server: ApiServer
@@ -32,15 +48,7 @@ interface Served {
 /** Serves what a test makes of the operations. */
 async function serve(t: TestContext, operations: Partial<Api>, bootstrap: string[] = []): Promise<Served> {
   const folder = await makeTempDir(t)
-  const api = {
-    add: async () => ADD_RESULT,
-    get: async () => GET_RESULT,
-    close: async () => {},
-    bootstrap,
-    ...operations,
-  }
-  const places = { userId: process.getuid?.(), runtimeDir: undefined, tempDir: folder }
-  const server = await serveApi(api, { dataDir: folder, places })
+  const server = await serveApi({ ...SERVED, bootstrap, ...operations }, { dataDir: folder, places: placesIn(folder) })
   cleanUpAfter(t, () => server.close())
   const socketPath = join(folder, 'api.sock')
   return { socketPath, server, api: remote(socketPath) }
@@ -277,6 +285,72 @@ test('a holder that ends lets short calls finish and hands the others over', asy
   ])
   assert.deepEqual(await short, ADD_RESULT)
   await assert.rejects(api.add([]), (error) => error instanceof HolderGone && !error.hadAnswered)
+})
+
+test('a request that comes after the others were handed over is handed over too', async (t) => {
+  let finish = () => {}
+  const ending = new Promise<void>((resolve) => {
+    finish = resolve
+  })
+  let cancelled = false
+  let added = false
+  const { api, socketPath, server } = await serve(t, {
+    add: async () => {
+      added = true
+      return ADD_RESULT
+    },
+    get: async (_ref, { signal }) => {
+      signal?.addEventListener('abort', () => {
+        cancelled = true
+      })
+      await ending
+      signal?.throwIfAborted()
+      return GET_RESULT
+    },
+  })
+  const slow = api.get('x', { target: { kind: 'path', path: '/x' } })
+  const late = connect(socketPath)
+  const body = '{"sources":[]}'
+  late.write(`POST /v1/add HTTP/1.1\r\nHost: x\r\nContent-Length: ${body.length}\r\n`)
+  await once(late, 'connect')
+  // The next connection has been accepted, and so has the one before.
+  await api.add([])
+  added = false
+  const closed = server.close()
+  await until(t, () => cancelled)
+  late.write(`\r\n${body}`)
+  const [answer] = (await once(late.setEncoding('utf8'), 'data')) as [string]
+  finish()
+  const rest = await text(late)
+  assert.match(answer + rest, /^HTTP\/1\.1 200 [\s\S]*"type":"handover"/)
+  assert.equal(added, false)
+  await assert.rejects(slow, HolderGone)
+  await closed
+})
+
+test('a holder that cannot make a socket goes on without, and says so', async (t) => {
+  const folder = await makeTempDir(t)
+  await mkdir(join(folder, 'api.sock'))
+  const warnings: string[] = []
+  const server = await serveApi(SERVED, {
+    dataDir: folder,
+    places: placesIn(folder),
+    onProgress: (event) => {
+      if (event.type === 'warning') warnings.push(event.message)
+    },
+  })
+  await server.close()
+  assert.match(warnings.join(), /^Other commands on this repo have to wait for this one: Cannot make the socket/)
+})
+
+test('a holder does not go around a socket of another user', asOther, async (t) => {
+  const folder = await makeTempDir(t)
+  await writeFile(join(folder, 'api.sock'), '')
+  const places = { ...placesIn(folder), userId: (userId ?? 0) + 1 }
+  await assert.rejects(serveApi(SERVED, { dataDir: folder, places }), {
+    code: 'io',
+    message: /belongs to another user/,
+  })
 })
 
 test('a holder that does not answer is named when the time is up', async (t) => {
