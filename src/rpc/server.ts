@@ -12,9 +12,11 @@ import { asP2PError, P2PError } from '../common/errors.ts'
 import type { OnProgress } from '../common/progress.ts'
 import { SECOND_MS } from '../common/units.ts'
 import type { Api } from '../node/api.ts'
+import type { NetworkSettings } from '../node/network-settings.ts'
 import { Answer, callerHasGone } from './answer.ts'
-import { findOperation, readBootstrap } from './calls.ts'
+import { findOperation, readWishes } from './calls.ts'
 import { type Frame, type Received, readFrames } from './frames.ts'
+import { unmetWishes } from './network-wishes.ts'
 import { CONTENT_TYPE, decodeStreamError, encodeError, PROTOCOL_VERSION, parseCallPath } from './protocol.ts'
 import { type Claim, claimSocket, type SocketPlaces, UntrustedPlace } from './socket.ts'
 
@@ -28,8 +30,8 @@ const HANDOVER_MS = 4 * SECOND_MS
 
 /** A node that is answered for. */
 type ServedApi = Api & {
-  /** The peers that it dials at start. */
-  readonly bootstrap: readonly string[]
+  /** How it takes part in the network, which is that of every caller. */
+  readonly network: NetworkSettings
 }
 
 export interface ServeApiOptions {
@@ -135,7 +137,7 @@ export class ApiServer {
       const call = await readCall(frames, { signal })
       const started = begin(response)
       answer = started
-      this.#compareBootstrap(call, started)
+      this.#compareNetwork(call, started)
       const result = await operation.run(this.#api, call, {
         signal,
         onProgress: started.onProgress,
@@ -152,12 +154,10 @@ export class ApiServer {
   }
 
   /** The network of the node is up, or not, by its own settings. */
-  #compareBootstrap(call: Frame, { onProgress }: Answer): void {
-    const wanted = readBootstrap(call)
-    const { bootstrap } = this.#api
-    if (wanted === undefined || sameMembers(wanted, bootstrap)) return
-    const message = `The command that holds the repo has its own bootstrap peers (${bootstrap.join(', ') || 'none'}); those given here have no effect.`
-    onProgress({ type: 'warning', message })
+  #compareNetwork(call: Frame, { onProgress }: Answer): void {
+    const wishes = readWishes(call)
+    if (wishes === undefined) return
+    for (const message of unmetWishes(wishes, this.#api.network)) onProgress({ type: 'warning', message })
   }
 }
 
@@ -229,8 +229,4 @@ function refuse(response: ServerResponse, error: unknown): void {
   const status = failure instanceof Refusal ? failure.status : tooLong
   response.writeHead(status, { 'content-type': CONTENT_TYPE, connection: 'close' })
   response.end(`${JSON.stringify({ v: 1, type: 'error', ...encodeError(failure) })}\n`)
-}
-
-function sameMembers(some: readonly string[], others: readonly string[]): boolean {
-  return some.length === others.length && some.every((one) => others.includes(one))
 }

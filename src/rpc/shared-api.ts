@@ -94,13 +94,13 @@ export class SharedApi implements Api {
   }
 
   async #findHolder(): Promise<Api | undefined> {
-    const { location, places, holdTimeoutMs, bootstrap } = this.#options
+    const { location, places, holdTimeoutMs, bootstrap, seed, limits = {} } = this.#options
     const socketPath = await findSocket(location.dataDir, places)
     if (socketPath === undefined) return undefined
     return new RemoteApi({
       socketPath,
       answerTimeoutMs: holdTimeoutMs,
-      bootstrap,
+      network: { bootstrap, seed, limitUp: limits.up, limitDown: limits.down, limitLan: limits.lan },
       describeHolder: async () => {
         const { describeHolder } = await import('../repo/repo.ts')
         return await describeHolder(location)

@@ -15,6 +15,14 @@ import { randomBytes } from '../support/bytes.ts'
 import { cleanUpAfter } from '../support/clean-up.ts'
 import { makeTempDir } from '../support/temp.ts'
 
+const NETWORK = {
+  listen: [],
+  seed: true,
+  bootstrap: [],
+  defaultBootstrap: [],
+  limits: { up: null, down: null, lan: false },
+}
+
 const HELLO_CID = 'bafkreifzjut3te2nhyekklss27nh3k72ysco7y32koao5eei66wof36n5e'
 
 async function makeSite(t: TestContext, holdTimeoutMs = 10_000) {
@@ -34,7 +42,7 @@ type Site = Awaited<ReturnType<typeof makeSite>>
 /** Answers as a holder that does part of the work, and then ends. The repo itself is free to be opened. */
 async function serveUntilEnd(t: TestContext, { places, options }: Site, operations: (end: () => void) => Partial<Api>) {
   const neverEnds = () => new Promise<never>(() => {})
-  const api = { add: neverEnds, get: neverEnds, close: async () => {}, bootstrap: [] as string[] }
+  const api = { add: neverEnds, get: neverEnds, close: async () => {}, network: NETWORK }
   const server = await serveApi(
     Object.assign(
       api,
