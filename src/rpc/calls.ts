@@ -45,6 +45,7 @@ export const GET_OPTIONS = {
   peers: 'strings',
   timeoutMs: 'number',
   force: 'boolean',
+  resumed: 'boolean',
   pin: 'boolean',
   copy: 'boolean',
   seed: 'boolean',
