@@ -60,6 +60,8 @@ export interface GetOptions extends OperationOptions {
   timeoutMs?: number | undefined
   /** Replace what stands at the target. */
   force?: boolean | undefined
+  /** The same call has been made before, and its holder ended: a file that it had finished is the result. */
+  resumed?: boolean | undefined
   pin?: boolean | undefined
   /** Keep a copy of the content in the store, besides the file. Default false. */
   copy?: boolean | undefined

@@ -19,26 +19,16 @@ import { openRepo, type Repo } from '../repo/repo.ts'
 import type { DhtRouting } from '../routing/dht.ts'
 import type { Provider } from '../routing/provider.ts'
 import type { AddOptions, AddResult, AddSource, Api, GetOptions, GetResult } from './api.ts'
+import { type NetworkOptions, type NetworkSettings, networkSettings } from './network-settings.ts'
 
-export interface NodeOptions {
+export interface NodeOptions extends NetworkOptions {
   location: RepoLocation
   /** The command as others read it who find the repo held: `p2p serve`. */
   command: string
   /** How long to wait for a repo that another process holds, in milliseconds. */
   holdTimeoutMs: number
-  /** Multiaddrs to listen on; undefined: those of the settings; none: do not listen. */
-  listen?: string[] | undefined
-  /** Give blocks to others who ask. Default true. */
-  seed?: boolean | undefined
   /** Multiaddrs told to others instead of those listened on; undefined: those of the settings. */
   announce?: string[] | undefined
-  /** Multiaddrs to dial at start; undefined: those of the settings; none: nobody. */
-  bootstrap?: string[] | undefined
-  /**
-   * Bytes a second over all peers, null for no limit, and whether peers on this machine and in its network are held to
-   * them; undefined: what the settings say.
-   */
-  limits?: { up?: number | null | undefined; down?: number | null | undefined; lan?: boolean | undefined } | undefined
   /** A `server` answers in the LAN DHT too; a `client` only asks. */
   role: 'server' | 'client'
   signal?: AbortSignal | undefined
@@ -56,8 +46,8 @@ export interface Node extends Api {
   startNetwork(): Promise<void>
   /** Dialable addresses, each ending in `/p2p/<peer id>`. Empty before {@link startNetwork}. */
   multiaddrs(): string[]
-  /** Multiaddrs dialled when the network starts. */
-  readonly bootstrap: readonly string[]
+  /** How it takes part in the network, once that is started. */
+  readonly network: NetworkSettings
   /** Announces every root now, and again before the records expire, until the node closes. */
   startAnnouncing(options: { onAnnounced: (event: { cid: string; peers: number }) => void }): void
 }
@@ -100,6 +90,7 @@ interface Network {
 }
 
 class LocalNode implements Node {
+  readonly network: NetworkSettings
   readonly #options: NodeOptions
   readonly #repo: Repo
   readonly #references: References
@@ -115,6 +106,7 @@ class LocalNode implements Node {
   constructor(options: NodeOptions, repo: Repo, files: FsBlockStore) {
     this.#options = options
     this.#repo = repo
+    this.network = networkSettings(options, repo.config)
     this.#references = new References(repo.database, {
       onLost: (path) => this.#warn(`${path} was changed, moved or removed: it is not served any more`),
     })
@@ -149,7 +141,7 @@ class LocalNode implements Node {
       bootId: await readBootId(),
       network: async () => {
         const { bitswap, routing, host } = await this.#start()
-        const isolated = this.bootstrap.length === 0 && this.#options.role === 'client'
+        const isolated = this.network.bootstrap.length === 0 && this.#options.role === 'client'
         return { exchange: bitswap, routing, isolated, peerId: host.peerId }
       },
     }
@@ -189,7 +181,7 @@ class LocalNode implements Node {
 
   /** What libp2p remembers between runs. In isolation nothing: a remembered peer would be dialled at the next start. */
   async #datastore(peerId: string) {
-    if (this.bootstrap.length === 0) return undefined
+    if (this.network.bootstrap.length === 0) return undefined
     const { limitDhtRecords } = await import('../routing/dht-datastore.ts')
     return await limitDhtRecords(await this.#repo.database.datastore('libp2p'), { peerId })
   }
@@ -201,10 +193,6 @@ class LocalNode implements Node {
 
   async *#roots() {
     for await (const { cid } of this.#pins.list()) yield cid
-  }
-
-  get bootstrap(): string[] {
-    return this.#options.bootstrap ?? this.#repo.config.bootstrap
   }
 
   #warn(message: string): void {
@@ -225,18 +213,16 @@ class LocalNode implements Node {
       import('../net/addresses.ts'),
       this.#repo.identity(),
     ])
-    const { role, listen, announce, limits = {}, seed = true } = this.#options
-    const rateOf = (asked: number | null | undefined, configured: number | null) =>
-      (asked === undefined ? configured : asked) ?? undefined
-    const { config } = this.#repo
+    const { role, announce } = this.#options
+    const { listen, limits, seed } = this.network
     let connect!: Host['connect']
     const host = await createHost({
       privateKey,
       datastore: await this.#datastore(privateKey.publicKey.toString()),
-      listen: listen ?? config['addresses.listen'],
+      listen,
       // What only asks listens where it can, and not where the settings say.
       mustListen: role === 'server',
-      announce: announce ?? (role === 'server' ? config['addresses.announce'] : []),
+      announce: announce ?? (role === 'server' ? this.#repo.config['addresses.announce'] : []),
       services: {
         ...dhtServices(role),
         bitswap: bitswap({
@@ -244,9 +230,9 @@ class LocalNode implements Node {
           pathOf,
           connect: (source, options) => connect(source, options),
           limits: {
-            upBytesPerSecond: rateOf(limits.up, config['limits.up']),
-            downBytesPerSecond: rateOf(limits.down, config['limits.down']),
-            lan: limits.lan ?? config['limits.lan'],
+            upBytesPerSecond: limits.up ?? undefined,
+            downBytesPerSecond: limits.down ?? undefined,
+            lan: limits.lan,
           },
           onError: (message) => this.#warn(message),
         }),
@@ -261,7 +247,7 @@ class LocalNode implements Node {
     const routing = new DhtRouting({ lan: lanDht, wan: wanDht, libp2p: host.libp2p })
     await host.start()
     this.#network = { host, bitswap: exchange, routing }
-    host.dialBootstrap(this.bootstrap, {
+    host.dialBootstrap(this.network.bootstrap, {
       onUnreachable: (multiaddrs) => this.#warn(`Bootstrap peers out of reach: ${multiaddrs.join(', ')}`),
     })
     return this.#network

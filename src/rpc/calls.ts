@@ -8,6 +8,7 @@ import { P2PError } from '../common/errors.ts'
 import type { OnProgress } from '../common/progress.ts'
 import type { AddOptions, AddSource, Api, GetOptions, GetTarget } from '../node/api.ts'
 import type { Frame } from './frames.ts'
+import type { NetworkWishes } from './network-wishes.ts'
 import { MAX_ADD_CALL_BYTES, MAX_CALL_BYTES } from './protocol.ts'
 
 /** What an operation has of the connection it was asked for on. */
@@ -28,7 +29,7 @@ interface Operation {
   run(api: Api, call: Frame, connection: Connection): Promise<object>
 }
 
-type ValueKind = 'boolean' | 'number' | 'string' | 'strings'
+type ValueKind = 'boolean' | 'number' | 'number or null' | 'string' | 'strings'
 type KindOf<T> = T extends boolean ? 'boolean' : T extends number ? 'number' : T extends string ? 'string' : 'strings'
 /** Every option of `T` that is a plain value, with its kind. */
 type OptionKinds<T, NotSent extends keyof T> = {
@@ -44,11 +45,20 @@ export const GET_OPTIONS = {
   peers: 'strings',
   timeoutMs: 'number',
   force: 'boolean',
+  resumed: 'boolean',
   pin: 'boolean',
   copy: 'boolean',
   seed: 'boolean',
   offline: 'boolean',
 } as const satisfies OptionKinds<GetOptions, 'target'>
+
+const NETWORK_WISHES = {
+  bootstrap: 'strings',
+  seed: 'boolean',
+  limitUp: 'number or null',
+  limitDown: 'number or null',
+  limitLan: 'boolean',
+} as const satisfies Record<keyof NetworkWishes, ValueKind>
 
 /** The options that are sent: those listed, as far as they are set. */
 export function pickOptions<T extends object>(options: T, kinds: Record<string, ValueKind>): object {
@@ -89,9 +99,9 @@ export function findOperation(name: string): Operation | undefined {
   return OPERATIONS.get(name)
 }
 
-/** The bootstrap peers that the caller was told to use; undefined if nobody told it any. */
-export function readBootstrap({ bootstrap }: Frame): string[] | undefined {
-  return bootstrap === undefined ? undefined : (readValue(bootstrap, 'strings', 'bootstrap') as string[])
+/** What the caller was told about the network; undefined if it needs none. */
+export function readWishes({ network }: Frame): NetworkWishes | undefined {
+  return network === undefined ? undefined : readValues<NetworkWishes>(network, NETWORK_WISHES, 'network')
 }
 
 function readSources(value: unknown, content: AsyncIterable<Uint8Array>): AddSource[] {
@@ -114,22 +124,30 @@ function readTarget(value: unknown, write: Connection['write']): GetTarget {
 }
 
 function readOptions<T>(value: unknown, kinds: Record<string, ValueKind>): T {
-  if (value === undefined) return {} as T
-  const options = readObject(value, 'options')
-  for (const [name, option] of Object.entries(options)) {
+  return value === undefined ? ({} as T) : readValues<T>(value, kinds, 'options')
+}
+
+function readValues<T>(value: unknown, kinds: Record<string, ValueKind>, field: string): T {
+  const values = readObject(value, field)
+  for (const [name, one] of Object.entries(values)) {
     const kind = Object.hasOwn(kinds, name) ? kinds[name] : undefined
     // Left out in silence it would change what the user gets.
-    if (kind === undefined) throw malformed(`options.${name}`)
-    readValue(option, kind, `options.${name}`)
+    if (kind === undefined) throw malformed(`${field}.${name}`)
+    readValue(one, kind, `${field}.${name}`)
   }
-  return options as T
+  return values as T
 }
 
 const IS_KIND: Record<ValueKind, (value: unknown) => boolean> = {
   boolean: (value) => typeof value === 'boolean',
-  number: (value) => typeof value === 'number' && value >= 0,
+  number: isNumber,
+  'number or null': (value) => value === null || isNumber(value),
   string: (value) => typeof value === 'string',
   strings: (value) => Array.isArray(value) && value.every((one) => typeof one === 'string'),
+}
+
+function isNumber(value: unknown): boolean {
+  return typeof value === 'number' && value >= 0
 }
 
 function readValue(value: unknown, kind: ValueKind, name: string): unknown {

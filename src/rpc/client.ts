@@ -13,6 +13,7 @@ import { formatDuration, SECOND_MS } from '../common/units.ts'
 import type { AddedRoot, AddOptions, AddResult, AddSource, Api, GetOptions, GetResult, GetTarget } from '../node/api.ts'
 import { ADD_OPTIONS, GET_OPTIONS, pickOptions, type WireSource, type WireTarget } from './calls.ts'
 import { encodeContentHeader, encodeFrame, type Frame, readFrames } from './frames.ts'
+import type { NetworkWishes } from './network-wishes.ts'
 import {
   CONTENT_TYPE,
   callPath,
@@ -44,8 +45,8 @@ export interface RemoteApiOptions {
   answerTimeoutMs: number
   /** Names the holder, for messages. */
   describeHolder: () => Promise<string>
-  /** The bootstrap peers that the user has given to this command, if any. */
-  bootstrap?: string[] | undefined
+  /** What this command was told about the network. */
+  network: NetworkWishes
 }
 
 interface Call {
@@ -87,7 +88,7 @@ export class RemoteApi implements Api {
         ref,
         target: wireTarget(target),
         options: pickOptions(options, GET_OPTIONS),
-        bootstrap: this.#options.bootstrap,
+        network: this.#wishesOf(options),
       },
       maxBytes: MAX_CALL_BYTES,
       signal,
@@ -97,6 +98,13 @@ export class RemoteApi implements Api {
   }
 
   async close(): Promise<void> {}
+
+  /** Nothing without the network, and nothing about seeding where nothing is kept that could be given. */
+  #wishesOf({ offline, target }: GetOptions): NetworkWishes | undefined {
+    if (offline === true) return undefined
+    const { seed, ...others } = this.#options.network
+    return target.kind === 'stream' && seed === true ? others : { seed, ...others }
+  }
 
   async #call(operation: string, call: Call): Promise<Frame> {
     call.signal?.throwIfAborted()

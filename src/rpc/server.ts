@@ -12,11 +12,13 @@ import { asP2PError, P2PError } from '../common/errors.ts'
 import type { OnProgress } from '../common/progress.ts'
 import { SECOND_MS } from '../common/units.ts'
 import type { Api } from '../node/api.ts'
+import type { NetworkSettings } from '../node/network-settings.ts'
 import { Answer, callerHasGone } from './answer.ts'
-import { findOperation, readBootstrap } from './calls.ts'
+import { findOperation, readWishes } from './calls.ts'
 import { type Frame, type Received, readFrames } from './frames.ts'
+import { unmetWishes } from './network-wishes.ts'
 import { CONTENT_TYPE, decodeStreamError, encodeError, PROTOCOL_VERSION, parseCallPath } from './protocol.ts'
-import { type Claim, claimSocket, type SocketPlaces } from './socket.ts'
+import { type Claim, claimSocket, type SocketPlaces, UntrustedPlace } from './socket.ts'
 
 /** Nobody types a call by hand. */
 const CALL_DEADLINE_MS = 10 * SECOND_MS
@@ -28,8 +30,8 @@ const HANDOVER_MS = 4 * SECOND_MS
 
 /** A node that is answered for. */
 type ServedApi = Api & {
-  /** The peers that it dials at start. */
-  readonly bootstrap: readonly string[]
+  /** How it takes part in the network, which is that of every caller. */
+  readonly network: NetworkSettings
 }
 
 export interface ServeApiOptions {
@@ -42,14 +44,14 @@ export interface ServeApiOptions {
 /**
  * Answers on the repo's socket until it is closed. Where the system offers no sockets it warns, and goes on without.
  *
- * @throws P2PError `io` if something of another user stands where the socket belongs
+ * @throws UntrustedPlace if something of another user stands where the socket belongs
  */
 export async function serveApi(api: ServedApi, { dataDir, places, onProgress }: ServeApiOptions): Promise<ApiServer> {
   const server = new ApiServer(api)
-  const claim = await claimSocket(dataDir, places)
   try {
-    await server.listen(claim)
+    await server.listen(await claimSocket(dataDir, places))
   } catch (error) {
+    if (error instanceof UntrustedPlace) throw error
     const message = `Other commands on this repo have to wait for this one: ${asP2PError(error).message}`
     onProgress?.({ type: 'warning', message })
   }
@@ -105,6 +107,8 @@ export class ApiServer {
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const cancel = new AbortController()
     const onEnding = () => cancel.abort(handover)
+    // The connection may have been there before, and the request come only now.
+    if (this.#ending.signal.aborted) onEnding()
     this.#ending.signal.addEventListener('abort', onEnding, { once: true })
     const closed = new Promise<void>((resolve) => {
       response.once('close', () => {
@@ -131,11 +135,9 @@ export class ApiServer {
       const chunks = request.iterator({ destroyOnReturn: false })
       const frames = readFrames(chunks, { maxLineBytes: operation.maxCallBytes })
       const call = await readCall(frames, { signal })
-      response.writeHead(200, { 'content-type': CONTENT_TYPE })
-      response.flushHeaders()
-      const started = new Answer(response)
+      const started = begin(response)
       answer = started
-      this.#compareBootstrap(call, started)
+      this.#compareNetwork(call, started)
       const result = await operation.run(this.#api, call, {
         signal,
         onProgress: started.onProgress,
@@ -145,20 +147,17 @@ export class ApiServer {
       })
       answer.end('result', result)
     } catch (error) {
-      if (answer === undefined) {
-        refuse(response, error)
-      } else if (signal.reason === handover) answer.end('handover', {})
+      if (signal.reason === handover) (answer ?? begin(response)).end('handover', {})
+      else if (answer === undefined) refuse(response, error)
       else answer.end('error', encodeError(asP2PError(error)))
     }
   }
 
   /** The network of the node is up, or not, by its own settings. */
-  #compareBootstrap(call: Frame, { onProgress }: Answer): void {
-    const wanted = readBootstrap(call)
-    const { bootstrap } = this.#api
-    if (wanted === undefined || sameMembers(wanted, bootstrap)) return
-    const message = `The command that holds the repo has its own bootstrap peers (${bootstrap.join(', ') || 'none'}); those given here have no effect.`
-    onProgress({ type: 'warning', message })
+  #compareNetwork(call: Frame, { onProgress }: Answer): void {
+    const wishes = readWishes(call)
+    if (wishes === undefined) return
+    for (const message of unmetWishes(wishes, this.#api.network)) onProgress({ type: 'warning', message })
   }
 }
 
@@ -217,6 +216,12 @@ async function* contentOf(frames: AsyncGenerator<Received>): AsyncGenerator<Uint
   throw callerHasGone()
 }
 
+function begin(response: ServerResponse): Answer {
+  response.writeHead(200, { 'content-type': CONTENT_TYPE })
+  response.flushHeaders()
+  return new Answer(response)
+}
+
 /** Answers what is no call, and reads no more of it. */
 function refuse(response: ServerResponse, error: unknown): void {
   const failure = asP2PError(error)
@@ -224,8 +229,4 @@ function refuse(response: ServerResponse, error: unknown): void {
   const status = failure instanceof Refusal ? failure.status : tooLong
   response.writeHead(status, { 'content-type': CONTENT_TYPE, connection: 'close' })
   response.end(`${JSON.stringify({ v: 1, type: 'error', ...encodeError(failure) })}\n`)
-}
-
-function sameMembers(some: readonly string[], others: readonly string[]): boolean {
-  return some.length === others.length && some.every((one) => others.includes(one))
 }

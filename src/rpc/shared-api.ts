@@ -50,7 +50,9 @@ export class SharedApi implements Api {
 
   async get(ref: string, options: GetOptions): Promise<GetResult> {
     const { target } = options
-    if (target.kind !== 'stream') return await this.#withApi(options, (api) => api.get(ref, options))
+    if (target.kind !== 'stream') {
+      return await this.#withApi(options, (api, { resumed }) => api.get(ref, { ...options, resumed }))
+    }
     let offset = target.offset ?? 0
     const write = async (bytes: Uint8Array) => {
       await target.write(bytes)
@@ -70,18 +72,23 @@ export class SharedApi implements Api {
   }
 
   /** @throws P2PError `repo-held` if the repo can neither be opened nor used through its holder for too long */
-  async #withApi<T>(options: AbortOptions & { onProgress?: OnProgress | undefined }, work: (api: Api) => Promise<T>) {
+  async #withApi<T>(
+    options: AbortOptions & { onProgress?: OnProgress | undefined },
+    work: (api: Api, attempt: { resumed: boolean }) => Promise<T>,
+  ) {
     const { signal, onProgress } = options
     const patience = new Patience(this.#options.holdTimeoutMs, onProgress)
+    let resumed = false
     for (;;) {
       signal?.throwIfAborted()
-      if (this.#own !== undefined) return await work(this.#own.node)
+      if (this.#own !== undefined) return await work(this.#own.node, { resumed })
       const remote = await this.#findHolder()
       try {
-        if (remote !== undefined) return await work(remote)
+        if (remote !== undefined) return await work(remote, { resumed })
       } catch (error) {
         if (!(error instanceof HolderGone)) throw error
         if (error.hadAnswered) {
+          resumed = true
           patience.restart()
           onProgress?.({ type: 'note', message: 'The command that held the repo has ended; going on without it.' })
         }
@@ -94,13 +101,13 @@ export class SharedApi implements Api {
   }
 
   async #findHolder(): Promise<Api | undefined> {
-    const { location, places, holdTimeoutMs, bootstrap } = this.#options
+    const { location, places, holdTimeoutMs, bootstrap, seed, limits = {} } = this.#options
     const socketPath = await findSocket(location.dataDir, places)
     if (socketPath === undefined) return undefined
     return new RemoteApi({
       socketPath,
       answerTimeoutMs: holdTimeoutMs,
-      bootstrap,
+      network: { bootstrap, seed, limitUp: limits.up, limitDown: limits.down, limitLan: limits.lan },
       describeHolder: async () => {
         const { describeHolder } = await import('../repo/repo.ts')
         return await describeHolder(location)

@@ -23,6 +23,9 @@ export interface SocketPlaces {
   tempDir: string
 }
 
+/** Something of others stands where the socket belongs: it is neither used nor gone around. */
+export class UntrustedPlace extends P2PError {}
+
 /** The right to listen, which comes with holding the repo. */
 export interface Claim {
   listen(server: Server): Promise<void>
@@ -33,7 +36,7 @@ export interface Claim {
 /**
  * The socket of whoever holds the repo, or has held it; undefined if there is none.
  *
- * @throws P2PError `io` if it belongs to another user
+ * @throws UntrustedPlace if it belongs to another user, P2PError `io`
  */
 export async function findSocket(dataDir: string, { userId }: SocketPlaces): Promise<string | undefined> {
   try {
@@ -54,7 +57,7 @@ export async function findSocket(dataDir: string, { userId }: SocketPlaces): Pro
 /**
  * Prepares the place of the socket; what an earlier holder has left there is removed.
  *
- * @throws P2PError `io` if something of another user is in the way
+ * @throws UntrustedPlace if something of another user is in the way, P2PError `io` if there is no place for a socket
  */
 export async function claimSocket(dataDir: string, places: SocketPlaces): Promise<Claim> {
   try {
@@ -93,7 +96,7 @@ async function privatePath(dataDir: string, { userId, runtimeDir, tempDir }: Soc
   throw new P2PError('io', `No folder has a path short enough for a socket: ${folders.join(', ')} were tried`)
 }
 
-/** False if it cannot be made there. @throws P2PError `io` if others can get at it */
+/** False if it cannot be made there. @throws UntrustedPlace if others can get at it */
 async function makePrivateFolder(folder: string, userId: number | undefined): Promise<boolean> {
   try {
     await mkdir(folder, { mode: 0o700 })
@@ -115,7 +118,7 @@ async function removeOwn(path: string, userId: number | undefined): Promise<void
 
 function assertOwn(path: string, { uid }: Stats, userId: number | undefined): void {
   if (userId === undefined || uid === userId) return
-  throw new P2PError('io', `${path} belongs to another user (id ${uid})`, {
+  throw new UntrustedPlace('io', `${path} belongs to another user (id ${uid})`, {
     hint: 'It is not used: whoever made it could read and change what you do. Remove it, or choose another repo with --repo <folder>.',
   })
 }
@@ -123,7 +126,7 @@ function assertOwn(path: string, { uid }: Stats, userId: number | undefined): vo
 function assertPrivate(folder: string, stats: Stats, userId: number | undefined): void {
   assertOwn(folder, stats, userId)
   if (stats.isDirectory() && (stats.mode & 0o077) === 0) return
-  throw new P2PError('io', `${folder} is not a folder of yours alone`, {
+  throw new UntrustedPlace('io', `${folder} is not a folder of yours alone`, {
     hint: `Run "chmod 700 ${folder}", or choose a repo with a shorter path with --repo <folder>.`,
   })
 }

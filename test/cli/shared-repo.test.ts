@@ -230,16 +230,20 @@ test('what is added through a server is announced by it, and add says so', async
   await holder.stop()
 })
 
-test('--bootstrap of a command whose holder has other peers is said to have no effect', async (t) => {
+test('flags for the network of a command whose holder does otherwise are said to have no effect', async (t) => {
   const site = await makeSite(t, [MiB])
   await addPath(site.repo, site.sources[0]!.path)
   const peer = site.seeder.multiaddr
   const holder = await startServe(t, site.repo)
-  const { code, stderr } = await runP2p(['get', site.sources[0]!.cid, '-o', '-', '--bootstrap', peer], {
-    repo: site.repo,
-  })
+  const flags = ['--bootstrap', peer, '--limit-up', '1MiB', '--limit-down', '2MiB', '--limit-lan', '--no-seed']
+  const get = ['get', site.sources[0]!.cid, '-o', '-']
+  const { code, stderr } = await runP2p([...get, ...flags], { repo: site.repo })
   assert.equal(code, 0, stderr)
   assert.match(stderr, /^warning: .*bootstrap peers \(none\); those given here have no effect/m)
+  for (const flag of ['--limit-up', '--limit-down', '--limit-lan', '--no-seed']) {
+    assert.match(stderr, new RegExp(`^warning: .*; ${flag} has no effect`, 'm'))
+  }
+  assert.doesNotMatch((await runP2p(get, { repo: site.repo })).stderr, /warning/)
   await holder.stop()
 })
 

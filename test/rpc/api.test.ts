@@ -46,6 +46,7 @@ apiSuite('through the socket', async (t) => {
     socketPath: (await findSocket(dataDir, places)) ?? '',
     answerTimeoutMs: 10_000,
     describeHolder: async () => 'this test',
+    network: { bootstrap: [] },
   })
   return { api, folder }
 })

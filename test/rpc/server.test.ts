@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
+import { mkdir, writeFile } from 'node:fs/promises'
 import { createServer as createHttpServer, request as httpRequest, type IncomingMessage } from 'node:http'
 import { connect, createServer as createNetServer } from 'node:net'
 import { join } from 'node:path'
@@ -9,8 +10,11 @@ import { text } from 'node:stream/consumers'
 import { type TestContext, test } from 'node:test'
 import { KiB, MiB } from '../../src/common/units.ts'
 import type { AddSource, Api, GetOptions } from '../../src/node/api.ts'
+import type { NetworkSettings } from '../../src/node/network-settings.ts'
 import { HolderGone, RemoteApi } from '../../src/rpc/client.ts'
+import type { NetworkWishes } from '../../src/rpc/network-wishes.ts'
 import { type ApiServer, serveApi } from '../../src/rpc/server.ts'
+import type { SocketPlaces } from '../../src/rpc/socket.ts'
 import { cleanUpAfter } from '../support/clean-up.ts'
 import { makeTempDir } from '../support/temp.ts'
 import { until } from '../support/until.ts'
@@ -23,6 +27,29 @@ const GET_RESULT = {
   stats: { bytes: 0, receivedBytes: 0, duplicateBytes: 0, blocks: 0, seconds: 0, peers: [] },
 }
 
+/** Of a holder that does what a command is told by nobody. */
+const NETWORK: NetworkSettings = {
+  listen: ['/ip4/127.0.0.1/tcp/0'],
+  seed: true,
+  bootstrap: ['/dns4/a/tcp/1/p2p/x'],
+  defaultBootstrap: ['/dns4/a/tcp/1/p2p/x'],
+  limits: { up: null, down: null, lan: false },
+}
+
+const SERVED = {
+  add: async () => ADD_RESULT,
+  get: async () => GET_RESULT,
+  close: async () => {},
+  network: NETWORK,
+}
+
+const userId = process.getuid?.()
+const asOther = { skip: userId === undefined ? 'there are no user ids here' : false }
+
+function placesIn(folder: string): SocketPlaces {
+  return { userId, runtimeDir: undefined, tempDir: folder }
+}
+
 interface Served {
   socketPath: string
   server: ApiServer
@@ -30,24 +57,22 @@ interface Served {
 }
 
 /** Serves what a test makes of the operations. */
-async function serve(t: TestContext, operations: Partial<Api>, bootstrap: string[] = []): Promise<Served> {
+async function serve(t: TestContext, operations: Partial<Api>, network = NETWORK): Promise<Served> {
   const folder = await makeTempDir(t)
-  const api = {
-    add: async () => ADD_RESULT,
-    get: async () => GET_RESULT,
-    close: async () => {},
-    bootstrap,
-    ...operations,
-  }
-  const places = { userId: process.getuid?.(), runtimeDir: undefined, tempDir: folder }
-  const server = await serveApi(api, { dataDir: folder, places })
+  const server = await serveApi({ ...SERVED, network, ...operations }, { dataDir: folder, places: placesIn(folder) })
   cleanUpAfter(t, () => server.close())
   const socketPath = join(folder, 'api.sock')
   return { socketPath, server, api: remote(socketPath) }
 }
 
-function remote(socketPath: string, options: { answerTimeoutMs?: number; bootstrap?: string[] } = {}): RemoteApi {
-  return new RemoteApi({ socketPath, answerTimeoutMs: 10_000, describeHolder: async () => '`p2p test`', ...options })
+function remote(socketPath: string, options: { answerTimeoutMs?: number; network?: NetworkWishes } = {}): RemoteApi {
+  return new RemoteApi({
+    socketPath,
+    answerTimeoutMs: 10_000,
+    describeHolder: async () => '`p2p test`',
+    network: {},
+    ...options,
+  })
 }
 
 interface Sent {
@@ -88,7 +113,13 @@ test('a call that is none is answered with what is wrong, and the next one works
     [{ path: '/v1/get', body: '{"ref":"x"}' }, 200, 'usage', /"target"/],
     [{ path: '/v1/get', body: '{"ref":"x","target":{"folder":"x"}}' }, 200, 'usage', /"target"/],
     [{ path: '/v1/get', body: '{"ref":"x","target":{"stream":{"offset":-1}}}' }, 200, 'usage', /"target"/],
-    [{ path: '/v1/get', body: '{"ref":"x","target":{"stream":{}},"bootstrap":[1]}' }, 200, 'usage', /"bootstrap"/],
+    [
+      { path: '/v1/get', body: '{"ref":"x","target":{"stream":{}},"network":{"bootstrap":[1]}}' },
+      200,
+      'usage',
+      /"network.bootstrap"/,
+    ],
+    [{ path: '/v1/get', body: '{"ref":"x","target":{"stream":{}},"network":{"x":1}}' }, 200, 'usage', /"network.x"/],
   ]
   for (const [sent, status, code, message] of rows) {
     const answer = await send(socketPath, sent)
@@ -279,6 +310,72 @@ test('a holder that ends lets short calls finish and hands the others over', asy
   await assert.rejects(api.add([]), (error) => error instanceof HolderGone && !error.hadAnswered)
 })
 
+test('a request that comes after the others were handed over is handed over too', async (t) => {
+  let finish = () => {}
+  const ending = new Promise<void>((resolve) => {
+    finish = resolve
+  })
+  let cancelled = false
+  let added = false
+  const { api, socketPath, server } = await serve(t, {
+    add: async () => {
+      added = true
+      return ADD_RESULT
+    },
+    get: async (_ref, { signal }) => {
+      signal?.addEventListener('abort', () => {
+        cancelled = true
+      })
+      await ending
+      signal?.throwIfAborted()
+      return GET_RESULT
+    },
+  })
+  const slow = api.get('x', { target: { kind: 'path', path: '/x' } })
+  const late = connect(socketPath)
+  const body = '{"sources":[]}'
+  late.write(`POST /v1/add HTTP/1.1\r\nHost: x\r\nContent-Length: ${body.length}\r\n`)
+  await once(late, 'connect')
+  // The next connection has been accepted, and so has the one before.
+  await api.add([])
+  added = false
+  const closed = server.close()
+  await until(t, () => cancelled)
+  late.write(`\r\n${body}`)
+  const [answer] = (await once(late.setEncoding('utf8'), 'data')) as [string]
+  finish()
+  const rest = await text(late)
+  assert.match(answer + rest, /^HTTP\/1\.1 200 [\s\S]*"type":"handover"/)
+  assert.equal(added, false)
+  await assert.rejects(slow, HolderGone)
+  await closed
+})
+
+test('a holder that cannot make a socket goes on without, and says so', async (t) => {
+  const folder = await makeTempDir(t)
+  await mkdir(join(folder, 'api.sock'))
+  const warnings: string[] = []
+  const server = await serveApi(SERVED, {
+    dataDir: folder,
+    places: placesIn(folder),
+    onProgress: (event) => {
+      if (event.type === 'warning') warnings.push(event.message)
+    },
+  })
+  await server.close()
+  assert.match(warnings.join(), /^Other commands on this repo have to wait for this one: Cannot make the socket/)
+})
+
+test('a holder does not go around a socket of another user', asOther, async (t) => {
+  const folder = await makeTempDir(t)
+  await writeFile(join(folder, 'api.sock'), '')
+  const places = { ...placesIn(folder), userId: (userId ?? 0) + 1 }
+  await assert.rejects(serveApi(SERVED, { dataDir: folder, places }), {
+    code: 'io',
+    message: /belongs to another user/,
+  })
+})
+
 test('a holder that does not answer is named when the time is up', async (t) => {
   const folder = await makeTempDir(t)
   const socketPath = join(folder, 's')
@@ -311,23 +408,63 @@ test('a call that is too long is not sent', async (t) => {
   await assert.rejects(api.add(sources), { code: 'limit' })
 })
 
-test('bootstrap peers that do not apply are told of', async (t) => {
-  const { socketPath } = await serve(t, {}, ['/dns4/a/tcp/1/p2p/x'])
-  const warningsFor = async (bootstrap: string[]) => {
-    const warnings: string[] = []
-    await remote(socketPath, { bootstrap }).get('x', {
-      target: { kind: 'path', path: '/x' },
-      onProgress: (event) => {
-        if (event.type === 'warning') warnings.push(event.message)
-      },
-    })
-    return warnings
+/** What a caller is told that asks for this of a holder that does something else. */
+async function warningsFor(
+  t: TestContext,
+  wishes: NetworkWishes,
+  held: Partial<NetworkSettings> = {},
+  options: Partial<GetOptions> = {},
+): Promise<string> {
+  const { socketPath } = await serve(t, {}, { ...NETWORK, ...held })
+  const warnings: string[] = []
+  await remote(socketPath, { network: wishes }).get('x', {
+    target: { kind: 'path', path: '/x' },
+    onProgress: (event) => {
+      if (event.type === 'warning') warnings.push(event.message)
+    },
+    ...options,
+  })
+  return warnings.join('\n')
+}
+
+test('what the holder does otherwise in the network is told of, and what to do', async (t) => {
+  const limited = { limits: { up: 1024, down: null, lan: false } }
+  const rows: [NetworkWishes, Partial<NetworkSettings>, RegExp][] = [
+    [{ bootstrap: [] }, {}, /bootstrap peers \(\/dns4\/a\/tcp\/1\/p2p\/x\); those given here have no effect/],
+    [{}, { bootstrap: [] }, /bootstrap peers \(none\); those of the settings have no effect/],
+    [{ seed: true }, { seed: false, listen: [] }, /gives nothing to others/],
+    [{ seed: true }, { listen: [] }, /takes no connections/],
+    [{ seed: false }, {}, /gives others what they ask for; --no-seed has no effect/],
+    [{ limitUp: 2048 }, limited, /has its own limit, 1\.0 KiB\/s; --limit-up has no effect/],
+    [{ limitUp: null }, limited, /has its own limit, 1\.0 KiB\/s; --limit-up has no effect/],
+    [{ limitDown: 2048 }, limited, /has no such limit; --limit-down has no effect/],
+    [{ limitLan: true }, {}, /does not hold peers nearby to its limits; --limit-lan has no effect/],
+  ]
+  for (const [wishes, held, warning] of rows) {
+    const warnings = await warningsFor(t, wishes, held)
+    assert.match(warnings, warning)
+    assert.match(warnings, /^The command that holds the repo .*\. Give it the same, or run this one after it\.$/)
   }
-  assert.match(
-    (await warningsFor([])).join(),
-    /bootstrap peers \(\/dns4\/a\/tcp\/1\/p2p\/x\); those given here have no effect/,
-  )
-  assert.deepEqual(await warningsFor(['/dns4/a/tcp/1/p2p/x']), [])
+})
+
+test('a holder that does in the network what its caller was told is no cause for a warning', async (t) => {
+  const limits = { up: 1024, down: null, lan: true }
+  const rows: [NetworkWishes, Partial<NetworkSettings>][] = [
+    [{}, { limits }],
+    [{ seed: true, limitUp: null, limitDown: null, limitLan: false }, {}],
+    [{ seed: true, limitUp: 1024, limitDown: null, limitLan: true }, { limits }],
+    [
+      { seed: false, bootstrap: [] },
+      { seed: false, listen: [], bootstrap: [] },
+    ],
+  ]
+  for (const [wishes, held] of rows) assert.equal(await warningsFor(t, wishes, held), '')
+})
+
+test('a call is told only of what it has a use for', async (t) => {
+  assert.equal(await warningsFor(t, { bootstrap: [], seed: false, limitUp: 1 }, {}, { offline: true }), '')
+  const target = { kind: 'stream', write: async () => {} } as const
+  assert.equal(await warningsFor(t, { seed: true }, { seed: false }, { target }), '')
 })
 
 test('an unexpected error of the holder is told as one, with its stack', async (t) => {

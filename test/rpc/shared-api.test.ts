@@ -1,7 +1,7 @@
 /** Calls that go on when the holder ends. With whole processes: `test/cli/shared-repo.test.ts`. */
 
 import assert from 'node:assert/strict'
-import { mkdir, writeFile } from 'node:fs/promises'
+import { mkdir, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import type { ProgressEvent } from '../../src/common/progress.ts'
@@ -14,6 +14,14 @@ import { SharedApi } from '../../src/rpc/shared-api.ts'
 import { randomBytes } from '../support/bytes.ts'
 import { cleanUpAfter } from '../support/clean-up.ts'
 import { makeTempDir } from '../support/temp.ts'
+
+const NETWORK = {
+  listen: [],
+  seed: true,
+  bootstrap: [],
+  defaultBootstrap: [],
+  limits: { up: null, down: null, lan: false },
+}
 
 const HELLO_CID = 'bafkreifzjut3te2nhyekklss27nh3k72ysco7y32koao5eei66wof36n5e'
 
@@ -34,7 +42,7 @@ type Site = Awaited<ReturnType<typeof makeSite>>
 /** Answers as a holder that does part of the work, and then ends. The repo itself is free to be opened. */
 async function serveUntilEnd(t: TestContext, { places, options }: Site, operations: (end: () => void) => Partial<Api>) {
   const neverEnds = () => new Promise<never>(() => {})
-  const api = { add: neverEnds, get: neverEnds, close: async () => {}, bootstrap: [] as string[] }
+  const api = { add: neverEnds, get: neverEnds, close: async () => {}, network: NETWORK }
   const server = await serveApi(
     Object.assign(
       api,
@@ -120,6 +128,37 @@ test('a download to a stream continues at its byte', async (t) => {
     },
   })
   assert.ok(Buffer.concat(written).equals(content))
+})
+
+test('a file that the holder had finished is the result, unless it was changed', async (t) => {
+  const site = await makeSite(t)
+  const path = join(site.folder, 'hello')
+  const output = join(site.folder, 'output')
+  const target = { kind: 'path', path: output } as const
+  await writeFile(path, 'hello world')
+  const node = await openNode({ ...site.options, role: 'client' })
+  await node.add([{ path }])
+  await node.get(HELLO_CID, { target, offline: true })
+  await node.close()
+  const { ino } = await stat(output)
+  // Its answer was lost.
+  const loseAnswer = () =>
+    serveUntilEnd(t, site, (end) => ({
+      get: async (_ref, { signal }) => {
+        end()
+        return await untilAborted(signal)
+      },
+    }))
+  for (const force of [false, true]) {
+    await loseAnswer()
+    const result = await site.shared.get(HELLO_CID, { target, force, offline: true })
+    assert.deepEqual([result.path, result.stats.bytes, (await stat(output)).ino], [output, 11, ino])
+    await site.shared.close()
+  }
+  await loseAnswer()
+  await writeFile(output, 'of somebody else')
+  await assert.rejects(site.shared.get(HELLO_CID, { target, offline: true }), { code: 'target-exists' })
+  await assert.rejects(site.shared.get(HELLO_CID, { target, offline: true }), { code: 'target-exists' })
 })
 
 test('a repo that is held by one who does not listen is waited for, but not for ever', async (t) => {

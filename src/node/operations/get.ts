@@ -17,6 +17,7 @@ import { blockKey } from '../../dag/cid.ts'
 import { parseRef, type Ref, sourcesOf } from '../../dag/ref.ts'
 import { BlockService } from '../../exchange/blockservice.ts'
 import type { Exchange, Session, SessionStats } from '../../exchange/exchange.ts'
+import { finishedFileBytes } from '../../files/finished-file.ts'
 import { type Output, openOutput } from '../../files/output.ts'
 import { safeEntryName, suggestedFileName } from '../../files/safe-name.ts'
 import { StreamOutput } from '../../files/stream-output.ts'
@@ -124,6 +125,11 @@ class Get {
     const { cid, path } = this.#ref
     const blocks = new BlockService(this.#parts.store, () => this.#connect())
     const root = await resolvePath(cid, path, blocks, { signal: this.#abort.signal })
+    if (target !== undefined && (await this.#isFinished(root, target))) {
+      await this.#keep(root, target)
+      this.#report()
+      return this.#result(root, target, [])
+    }
     const output = await this.#openOutput(target, root)
     try {
       await this.#export(root, blocks, output)
@@ -135,6 +141,16 @@ class Get {
     }
     this.#report()
     return this.#result(root, target, output.skipped)
+  }
+
+  /** Whether the holder that this was asked of before had finished, and could not say so any more. */
+  async #isFinished(root: CID, path: string): Promise<boolean> {
+    if (this.#options.resumed !== true) return false
+    const bytes = await finishedFileBytes(this.#parts.references, { path, root })
+    if (bytes === undefined) return false
+    this.#phase = 'finishing'
+    this.#exported = { bytes, totalBytes: bytes, queuedBytes: 0 }
+    return true
   }
 
   async #export(root: CID, blocks: BlockService, output: Output | StreamOutput): Promise<void> {

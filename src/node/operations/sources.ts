@@ -7,7 +7,7 @@ import type { CID } from 'multiformats/cid'
 import { sleep } from '../../common/abort.ts'
 import { messageOf, P2PError } from '../../common/errors.ts'
 import type { OnProgress } from '../../common/progress.ts'
-import { SECOND_MS } from '../../common/units.ts'
+import { MINUTE_MS, SECOND_MS } from '../../common/units.ts'
 import type { Session, SessionEvent, Source } from '../../exchange/exchange.ts'
 import type { Routing } from '../../routing/routing.ts'
 
@@ -16,7 +16,9 @@ const ENOUGH_SOURCES = 8
 const SEARCH_AGAIN_MS = 5 * SECOND_MS
 /** Those who begin at the same time are found by the second or third search. */
 const FIRST_SEARCH_AGAIN_MS = SECOND_MS
-const ANNOUNCE_AGAIN_MS = SECOND_MS
+/** Doubles while nobody takes the record. */
+const FIRST_ANNOUNCE_AGAIN_MS = SECOND_MS
+const ANNOUNCE_AGAIN_MS = MINUTE_MS
 /** Empty searches before the download is given up, if nothing has come from anyone. */
 const SEARCHES_BEFORE_GIVING_UP = 2
 
@@ -147,8 +149,12 @@ export class Sources {
   /** Until somebody was told. */
   async #provide(): Promise<void> {
     const { root, routing, signal, onProgress } = this.#options
+    let waitMs = FIRST_ANNOUNCE_AGAIN_MS
     try {
-      while ((await routing.provide(root, { signal })).peers === 0) await sleep(ANNOUNCE_AGAIN_MS, { signal })
+      while ((await routing.provide(root, { signal })).peers === 0) {
+        await sleep(waitMs, { signal })
+        waitMs = Math.min(ANNOUNCE_AGAIN_MS, 2 * waitMs)
+      }
     } catch (error) {
       if (!signal.aborted) onProgress({ type: 'note', message: `Announcing failed: ${messageOf(error)}` })
     }
