@@ -62,14 +62,14 @@ export class Ledger {
       }
       const known = this.#wants.get(key)
       if (known !== undefined) {
-        const isLookedUp = known.size === undefined
+        const isBeingLookedUp = known.size === undefined
         this.#unready(known)
         known.size = undefined
         known.priority = entry.priority
         // A want for the block outranks one for its presence.
         if (entry.wantType !== WANT_HAVE) known.wantType = entry.wantType
         known.sendDontHave ||= entry.sendDontHave
-        if (!isLookedUp) fresh.push(known)
+        if (!isBeingLookedUp) fresh.push(known)
         continue
       }
       if (this.#wants.size >= MAX_WANTS && !this.#evictFor(entry.priority)) continue
