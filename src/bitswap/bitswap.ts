@@ -83,6 +83,10 @@ export class Bitswap implements Exchange, NetworkListener, SessionHost {
     })
   }
 
+  get takesBlocks(): boolean {
+    return this.#sessions.size > 0
+  }
+
   async start(): Promise<void> {
     await this.#network.start()
   }

@@ -37,6 +37,8 @@ export interface NetworkComponents {
 }
 
 export interface NetworkListener {
+  /** Whether blocks are of use now; without it messages come without theirs. */
+  readonly takesBlocks: boolean
   onMessage(peerId: string, message: Message): void
   /** Bytes read from the peer's bitswap streams, complete messages or not. */
   onBytes(peerId: string, count: number): void
@@ -231,6 +233,7 @@ export class BitswapNetwork {
     const onMessage = (bytes: Uint8Array) => {
       this.#unfinished.end(peerId, stream)
       const message = decodeMessage(bytes)
+      if (!this.#listener.takesBlocks) message.blocks = []
       this.#detachSmallBlocks(message, bytes)
       this.#listener.onMessage(peerId, message)
     }
