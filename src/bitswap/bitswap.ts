@@ -80,6 +80,7 @@ export class Bitswap implements Exchange, NetworkListener, SessionHost {
       blockstore: init.blockstore,
       send: (peerId, pieces) => this.#network.sendReply(peerId, pieces),
       onError: (message) => init.onError?.(message),
+      clock: this.clock,
     })
   }
 

@@ -189,7 +189,7 @@ export class BitswapNetwork {
           idleMs: WANT_STREAM_IDLE_MS,
           onLost: () => this.#listener.onWantsLost(key),
         }),
-        replies: new OutgoingStream(() => open(up)),
+        replies: new OutgoingStream(() => open(up), { failsTogether: true }),
       }
       this.#links.set(key, links)
     }
