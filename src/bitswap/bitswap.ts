@@ -80,7 +80,12 @@ export class Bitswap implements Exchange, NetworkListener, SessionHost {
       blockstore: init.blockstore,
       send: (peerId, pieces) => this.#network.sendReply(peerId, pieces),
       onError: (message) => init.onError?.(message),
+      clock: this.clock,
     })
+  }
+
+  get takesBlocks(): boolean {
+    return this.#sessions.size > 0
   }
 
   async start(): Promise<void> {

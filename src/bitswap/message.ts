@@ -27,8 +27,8 @@ const SMALL_PIECE_BYTES = 16 * KiB
 const JOINED_PIECE_BYTES = 64 * KiB
 
 /**
- * Wants, and presences, of one message that are read; the others are passed over. A peer's wantlist is kept to 1,024, and
- * a message can hold 90,000, which take a second to decode.
+ * Wants, presences and blocks of one message that are read, each; the others are passed over. A peer's wantlist is kept
+ * to 1,024, and a message can hold 90,000 wants, which take a second to decode, and two million empty blocks.
  */
 const MAX_ENTRIES = 4096
 
@@ -68,15 +68,12 @@ export interface Message {
   pendingBytes: number
 }
 
-const FIELD = { wantlist: 1, oldBlocks: 2, payload: 3, presences: 4, pendingBytes: 5 } as const
+/** Blocks without a prefix, field 2, are bitswap 1.0.0: no peer that speaks 1.2.0 sends them. */
+const FIELD = { wantlist: 1, payload: 3, presences: 4, pendingBytes: 5 } as const
 const WANTLIST = { entries: 1, full: 2 } as const
 const ENTRY = { block: 1, priority: 2, cancel: 3, wantType: 4, sendDontHave: 5 } as const
 const PAYLOAD = { prefix: 1, data: 2 } as const
 const PRESENCE = { cid: 1, type: 2 } as const
-
-/** A CIDv0's hash function, for the blocks of bitswap 1.0.0 that carry no prefix. */
-const SHA2_256 = 0x12
-const DAG_PB = 0x70
 
 /** One length-prefixed message with nothing but wants. */
 export function encodeWants(entries: readonly WantEntry[], full = false): Uint8Array {
@@ -223,13 +220,10 @@ export function decodeMessage(bytes: Uint8Array): Message {
         reader.expect(WIRE_BYTES)
         decodeWantlist(reader.bytes(), message)
         break
-      case FIELD.oldBlocks:
-        reader.expect(WIRE_BYTES)
-        message.blocks.push({ version: 0, codec: DAG_PB, hashCode: SHA2_256, bytes: reader.bytes() })
-        break
       case FIELD.payload:
         reader.expect(WIRE_BYTES)
-        message.blocks.push(decodePayload(reader.bytes()))
+        if (message.blocks.length < MAX_ENTRIES) message.blocks.push(decodePayload(reader.bytes()))
+        else reader.skip()
         break
       case FIELD.presences:
         reader.expect(WIRE_BYTES)

@@ -37,6 +37,8 @@ export interface NetworkComponents {
 }
 
 export interface NetworkListener {
+  /** Whether blocks are of use now; without it messages come without theirs. */
+  readonly takesBlocks: boolean
   onMessage(peerId: string, message: Message): void
   /** Bytes read from the peer's bitswap streams, complete messages or not. */
   onBytes(peerId: string, count: number): void
@@ -187,7 +189,7 @@ export class BitswapNetwork {
           idleMs: WANT_STREAM_IDLE_MS,
           onLost: () => this.#listener.onWantsLost(key),
         }),
-        replies: new OutgoingStream(() => open(up)),
+        replies: new OutgoingStream(() => open(up), { failsTogether: true }),
       }
       this.#links.set(key, links)
     }
@@ -231,6 +233,7 @@ export class BitswapNetwork {
     const onMessage = (bytes: Uint8Array) => {
       this.#unfinished.end(peerId, stream)
       const message = decodeMessage(bytes)
+      if (!this.#listener.takesBlocks) message.blocks = []
       this.#detachSmallBlocks(message, bytes)
       this.#listener.onMessage(peerId, message)
     }

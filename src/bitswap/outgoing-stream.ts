@@ -25,6 +25,8 @@ export interface OutgoingStreamOptions {
   idleMs?: number
   /** What was sent last may not have reached the peer. */
   onLost?: () => void
+  /** A message that fails takes those with it that wait behind it, instead of each meeting the failure on a new stream. */
+  failsTogether?: boolean
 }
 
 /** A stream to one peer that is opened when it is first written to, and again after it was lost or idle. */
@@ -32,20 +34,29 @@ export class OutgoingStream {
   readonly #open: () => Promise<Opened>
   readonly #idleMs: number
   readonly #onLost: () => void
+  readonly #failsTogether: boolean
+  #failures = 0
   #opened: Opened | undefined
   #lastSendAt = 0
   #tail: Promise<void> = Promise.resolve()
   #closed = false
 
-  constructor(open: () => Promise<Opened>, { idleMs = Number.POSITIVE_INFINITY, onLost }: OutgoingStreamOptions = {}) {
+  constructor(open: () => Promise<Opened>, options: OutgoingStreamOptions = {}) {
     this.#open = open
-    this.#idleMs = idleMs
-    this.#onLost = onLost ?? (() => {})
+    this.#idleMs = options.idleMs ?? Number.POSITIVE_INFINITY
+    this.#onLost = options.onLost ?? (() => {})
+    this.#failsTogether = options.failsTogether ?? false
   }
 
   /** Sends after whatever was sent before; resolves when the stream can take more. */
   send(pieces: Uint8Array[]): Promise<void> {
-    const sent = this.#tail.then(() => this.#sendNow(pieces))
+    const failuresBefore = this.#failures
+    const sent = this.#tail.then(() => {
+      if (this.#failsTogether && this.#failures > failuresBefore) {
+        throw new P2PError('network', 'What was sent before has failed')
+      }
+      return this.#sendNow(pieces)
+    })
     this.#tail = sent.catch(() => {})
     return sent
   }
@@ -70,6 +81,7 @@ export class OutgoingStream {
       await sendOn(opened, new Uint8ArrayList(...pieces))
     } catch (error) {
       if (this.#opened === opened) this.#opened = undefined
+      this.#failures++
       throw error
     }
   }

@@ -87,7 +87,7 @@ export class ProtobufReader {
   /** Passes over the value of the current field. */
   skip(): void {
     if (this.wire === WIRE_VARINT) this.varint()
-    else if (this.wire === WIRE_BYTES) this.bytes()
+    else if (this.wire === WIRE_BYTES) this.#advance(this.varint())
     else if (this.wire === WIRE_FIXED32) this.#advance(4)
     else if (this.wire === WIRE_FIXED64) this.#advance(8)
     else throw malformed(`wire type ${this.wire}`)

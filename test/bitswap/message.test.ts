@@ -140,6 +140,17 @@ describe('bitswap messages', () => {
     assert.deepEqual([reply.presences.length, reply.pendingBytes], [4096, 7])
   })
 
+  test('of a message full of empty blocks no more are read than of wants', () => {
+    const emptyBlock = '1a06' + '0a0401551220'
+    const count = 5000
+    assert.equal(decodeMessage(Buffer.from(emptyBlock.repeat(count), 'hex')).blocks.length, 4096)
+  })
+
+  test('blocks without a prefix, as in bitswap 1.0.0, are passed over', () => {
+    const { blocks, pendingBytes } = decodeMessage(Buffer.from(`${'1200'.repeat(5000)}2807`, 'hex'))
+    assert.deepEqual([blocks.length, pendingBytes], [0, 7])
+  })
+
   test('malformed messages are refused with a typed error', () => {
     const malformed = {
       'cut varint': '0880',

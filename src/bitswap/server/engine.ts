@@ -51,10 +51,15 @@ export class Engine {
     return { peerId, wants: ledger.apply(entries, full) }
   }
 
+  /** Whether the want is still to be answered: not cancelled, nor replaced, nor its peer gone. */
+  stands(peerId: string, want: LedgerWant): boolean {
+    return this.#ledgers.get(peerId)?.get(want.key) === want
+  }
+
   /** What the store said about a want: its size, or null. Returns the presence to tell the peer, if any. */
   found(peerId: string, want: LedgerWant, size: number | null): Presence | undefined {
     const ledger = this.#ledgers.get(peerId)
-    if (ledger?.get(want.key) !== want) return undefined
+    if (ledger === undefined || !this.stands(peerId, want)) return undefined
     // It has come in while the store was asked.
     if (size === null && typeof want.size === 'number') return undefined
     ledger.located(want.key, size)
@@ -109,6 +114,11 @@ export class Engine {
     ledger.outstandingBytes = Math.max(0, ledger.outstandingBytes - serving.bytes)
     ledger.sentBytes += sentBytes
     ledger.sentBlocks += sentBlocks
+  }
+
+  /** The peer takes nothing: what it asked for is not sent any more. What is on its way still counts. */
+  dropWants(peerId: string): void {
+    this.#ledgers.get(peerId)?.clear()
   }
 
   forget(peerId: string): void {

@@ -52,7 +52,7 @@ export class Ledger {
 
   /** Takes the wants of one message; returns those that must be looked up in the store. */
   apply(entries: readonly WantEntry[], full: boolean): LedgerWant[] {
-    if (full) this.#clear()
+    if (full) this.clear()
     const fresh: LedgerWant[] = []
     for (const entry of entries) {
       const key = blockKey(entry.cid)
@@ -62,14 +62,14 @@ export class Ledger {
       }
       const known = this.#wants.get(key)
       if (known !== undefined) {
-        const isLookedUp = known.size === undefined
+        const isBeingLookedUp = known.size === undefined
         this.#unready(known)
         known.size = undefined
         known.priority = entry.priority
         // A want for the block outranks one for its presence.
         if (entry.wantType !== WANT_HAVE) known.wantType = entry.wantType
         known.sendDontHave ||= entry.sendDontHave
-        if (!isLookedUp) fresh.push(known)
+        if (!isBeingLookedUp) fresh.push(known)
         continue
       }
       if (this.#wants.size >= MAX_WANTS && !this.#evictFor(entry.priority)) continue
@@ -112,6 +112,13 @@ export class Ledger {
     this.#wants.delete(key)
   }
 
+  /** Nothing is wanted any more. */
+  clear(): void {
+    this.#wants.clear()
+    this.#ready.length = 0
+    this.#readyBytes = 0
+  }
+
   /** Wants whose block is here and can be sent, most urgent first, up to `maxBytes` but at least one. */
   takeReady(maxBytes: number): LedgerWant[] {
     const taken: LedgerWant[] = []
@@ -123,12 +130,6 @@ export class Ledger {
       this.settle(want.key)
     }
     return taken
-  }
-
-  #clear(): void {
-    this.#wants.clear()
-    this.#ready.length = 0
-    this.#readyBytes = 0
   }
 
   #unready(want: OwnWant): void {

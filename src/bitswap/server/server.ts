@@ -4,23 +4,30 @@
  */
 
 import type { BlockStore } from '../../blockstore/blockstore.ts'
+import type { Clock } from '../../common/clock.ts'
 import { mapBounded } from '../../common/concurrency.ts'
 import { messageOf } from '../../common/errors.ts'
 import { type Block, whyRefused } from '../../dag/block.ts'
 import { type BlockKey, isIdentity } from '../../dag/cid.ts'
 import { encodeReply, type Message, type Presence } from '../message.ts'
-import { Engine, type Lookup, type Serving } from './engine.ts'
+import { Complaints } from './complaints.ts'
+import { Engine, type Serving } from './engine.ts'
+import type { LedgerWant } from './ledger.ts'
+import { PeerBatches } from './peer-batches.ts'
 
 /** Messages whose blocks are read at the same time, over all peers. */
 const WORKERS = 16
-/** Wants looked up in the store at the same time, per message. */
+/** Wants looked up in the store at the same time, per peer. */
 const LOOKUPS = 32
+/** Presences that wait for a peer to take those before, as many as it reads of one message; the latest are kept. */
+const MAX_WAITING_PRESENCES = 4096
 
 export interface ServerOptions {
   blockstore: Pick<BlockStore, 'get' | 'size'>
   send: (peerId: string, pieces: Uint8Array[]) => Promise<void>
-  /** Told of blocks that should be here and cannot be read. */
+  /** Told of blocks that should be here and cannot be read: of the first in a minute. */
   onError: (message: string) => void
+  clock: Clock
 }
 
 interface ReadBlocks {
@@ -31,24 +38,33 @@ interface ReadBlocks {
 export class Server {
   readonly #options: ServerOptions
   readonly #engine = new Engine()
+  readonly #complaints: Complaints
+  readonly #lookups = new PeerBatches<LedgerWant>({
+    work: (peerId, wants) => this.#lookUp(peerId, wants),
+    keep: (peerId, wants) => wants.filter((want) => this.#engine.stands(peerId, want)),
+  })
+  readonly #presences = new PeerBatches<Presence>({
+    work: async (peerId, presences) => void (await this.#send(peerId, { blocks: [], presences })),
+    keep: (_peerId, presences) => presences.slice(-MAX_WAITING_PRESENCES),
+  })
   #workers = 0
   #stopped = false
 
   constructor(options: ServerOptions) {
     this.#options = options
+    this.#complaints = new Complaints(options.onError, options.clock)
   }
 
   receive(peerId: string, message: Message): void {
     if (message.wants.length === 0 && !message.full) return
     const wants = message.wants.filter(({ cid }) => !isIdentity(cid))
-    const lookup = this.#engine.receive(peerId, wants, message.full)
-    if (lookup.wants.length > 0) void this.#lookUp(lookup)
+    this.#lookups.add(peerId, this.#engine.receive(peerId, wants, message.full).wants)
   }
 
   /** A block that was not here has been stored: peers that wait for it get it or are told. @param size - bytes */
   blockArrived(key: BlockKey, size: number): void {
     for (const { peerId, presence } of this.#engine.blockArrived(key, size)) {
-      void this.#send(peerId, encodeReply({ blocks: [], presences: [presence], pendingBytes: 0 }))
+      this.#presences.add(peerId, [presence])
     }
     this.#work()
   }
@@ -61,18 +77,20 @@ export class Server {
     this.#stopped = true
   }
 
-  async #lookUp({ peerId, wants }: Lookup): Promise<void> {
+  /** Never rejects: what cannot be looked up is reported and left out. */
+  async #lookUp(peerId: string, wants: readonly LedgerWant[]): Promise<void> {
     const presences: Presence[] = []
     await mapBounded(wants, LOOKUPS, async (want) => {
+      if (!this.#engine.stands(peerId, want)) return
       try {
         const size = whyRefused(want.cid) === undefined ? await this.#options.blockstore.size(want.cid) : undefined
         const presence = this.#engine.found(peerId, want, size ?? null)
         if (presence !== undefined) presences.push(presence)
       } catch (error) {
-        this.#options.onError(`Cannot look up ${want.cid}: ${messageOf(error)}`)
+        this.#complaints.add('Cannot look up', want.cid.toString(), messageOf(error))
       }
     })
-    if (presences.length > 0) await this.#send(peerId, encodeReply({ blocks: [], presences, pendingBytes: 0 }))
+    this.#presences.add(peerId, presences)
     this.#work()
   }
 
@@ -101,29 +119,28 @@ export class Server {
           if (bytes !== undefined) blocks.push({ cid: want.cid, bytes })
           else if (want.sendDontHave) presences.push({ cid: want.cid, have: false })
         } catch (error) {
-          this.#options.onError(`Cannot read ${want.cid}: ${messageOf(error)}`)
+          this.#complaints.add('Cannot read', want.cid.toString(), messageOf(error))
         }
       }),
     )
     return { blocks, presences }
   }
 
-  async #deliver(serving: Serving, { blocks, presences }: ReadBlocks): Promise<void> {
-    const { peerId } = serving
-    const pendingBytes = this.#engine.ledgerOf(peerId)?.readyBytes ?? 0
-    const sent =
-      blocks.length + presences.length > 0 &&
-      (await this.#send(peerId, encodeReply({ blocks, presences, pendingBytes })))
+  async #deliver(serving: Serving, reply: ReadBlocks): Promise<void> {
+    const { blocks, presences } = reply
+    const sent = blocks.length + presences.length > 0 && (await this.#send(serving.peerId, reply))
     const sentBytes = blocks.reduce((sum, { bytes }) => sum + bytes.byteLength, 0)
     this.#engine.finished(serving, sent ? sentBytes : 0, sent ? blocks.length : 0)
   }
 
-  /** False if the peer could not be sent to; it asks again if it still wants something. */
-  async #send(peerId: string, pieces: Uint8Array[]): Promise<boolean> {
+  /** False if the peer could not be sent to, and is owed nothing any more; it asks again if it still wants something. */
+  async #send(peerId: string, { blocks, presences }: ReadBlocks): Promise<boolean> {
+    const pendingBytes = this.#engine.ledgerOf(peerId)?.readyBytes ?? 0
     try {
-      await this.#options.send(peerId, pieces)
+      await this.#options.send(peerId, encodeReply({ blocks, presences, pendingBytes }))
       return true
     } catch {
+      this.#engine.dropWants(peerId)
       return false
     }
   }
