@@ -134,7 +134,7 @@ async function drained(stream: Stream): Promise<void> {
     if (outcome === 'closed') throw new P2PError('network', 'The stream was closed while sending')
     const isStalled = outcome === 'stalled' && stream.writeBufferLength >= waitingBytes
     if (isStalled || performance.now() > deadline) {
-      const error = new P2PError('network', 'The peer takes what it asked for too slowly')
+      const error = new P2PError('timeout', 'The peer takes what it asked for too slowly')
       stream.abort(error)
       throw error
     }

@@ -6,7 +6,7 @@
 import type { BlockStore } from '../../blockstore/blockstore.ts'
 import type { Clock } from '../../common/clock.ts'
 import { mapBounded } from '../../common/concurrency.ts'
-import { messageOf } from '../../common/errors.ts'
+import { hasCode, messageOf } from '../../common/errors.ts'
 import { type Block, whyRefused } from '../../dag/block.ts'
 import { type BlockKey, isIdentity } from '../../dag/cid.ts'
 import { encodeReply, type Message, type Presence } from '../message.ts'
@@ -133,14 +133,14 @@ export class Server {
     this.#engine.finished(serving, sent ? sentBytes : 0, sent ? blocks.length : 0)
   }
 
-  /** False if the peer could not be sent to, and is owed nothing any more; it asks again if it still wants something. */
+  /** False if the peer could not be sent to. One that takes nothing is owed nothing any more. */
   async #send(peerId: string, { blocks, presences }: ReadBlocks): Promise<boolean> {
     const pendingBytes = this.#engine.ledgerOf(peerId)?.readyBytes ?? 0
     try {
       await this.#options.send(peerId, encodeReply({ blocks, presences, pendingBytes }))
       return true
-    } catch {
-      this.#engine.dropWants(peerId)
+    } catch (error) {
+      if (hasCode(error, 'timeout')) this.#engine.dropWants(peerId)
       return false
     }
   }
