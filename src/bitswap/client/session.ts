@@ -68,6 +68,8 @@ interface Waiting {
 
 interface PeerRecord {
   source: Source
+  /** Somebody named it as a source; the others came by themselves. */
+  named: boolean
   bytes: number
   blocks: number
   multiaddr: string
@@ -133,9 +135,12 @@ export class BitswapSession implements Session {
     if (known !== undefined) {
       const fresh = source.multiaddrs.filter((address) => !known.source.multiaddrs.includes(address))
       known.source.multiaddrs.push(...fresh)
+      known.named = true
       void this.#keepConnected(known)
-    } else if (this.#peers.size < MAX_SOURCES) {
-      void this.#keepConnected(this.#record({ peerId: source.peerId, multiaddrs: [...source.multiaddrs] }))
+    } else if (this.#peers.size < MAX_SOURCES || this.#dropStranger()) {
+      const record = this.#record({ peerId: source.peerId, multiaddrs: [...source.multiaddrs] })
+      record.named = true
+      void this.#keepConnected(record)
     }
   }
 
@@ -234,7 +239,7 @@ export class BitswapSession implements Session {
       this.#plan.dontHave(peerId, key, this.#now())
     } else if (this.#plan.hasPeer(peerId)) {
       this.#plan.have(peerId, key)
-    } else if (this.#waiting.has(key) && record?.banned !== true) {
+    } else if (this.#waiting.has(key) && record?.banned !== true && (record !== undefined || this.#hasRoom())) {
       this.#join(record ?? this.#record({ peerId, multiaddrs: [] }))
     }
     this.#step()
@@ -245,7 +250,7 @@ export class BitswapSession implements Session {
     const record = this.#peers.get(peerId)
     if (wants.length === 0 || this.#plan.hasPeer(peerId) || record?.banned === true) return
     const isShared = wants.some(({ cid, cancel }) => !cancel && this.#isOrWasWanted(blockKey(cid)))
-    if (!isShared || (record === undefined && this.#peers.size >= MAX_SOURCES)) return
+    if (!isShared || (record === undefined && !this.#hasRoom())) return
     this.#join(record ?? this.#record({ peerId, multiaddrs: [] }))
   }
 
@@ -261,9 +266,13 @@ export class BitswapSession implements Session {
     const record = this.#peers.get(peerId)
     if (record === undefined || !this.#plan.hasPeer(peerId)) return
     this.#plan.removePeer(peerId)
-    this.#options.onEvent?.({ type: 'peer-gone', peerId })
     this.#step()
-    void this.#keepConnected(record)
+    if (record.named) {
+      this.#options.onEvent?.({ type: 'peer-gone', peerId })
+      void this.#keepConnected(record)
+    } else if (record.bytes === 0) {
+      this.#peers.delete(peerId)
+    }
   }
 
   /** What the peer was asked for may not have reached it. */
@@ -301,9 +310,24 @@ export class BitswapSession implements Session {
     return this.#waiting.has(key) || this.#recent.has(key)
   }
 
+  #hasRoom(): boolean {
+    return this.#peers.size < MAX_SOURCES
+  }
+
+  /** Makes room for a source that was named. @returns false if every peer was */
+  #dropStranger(): boolean {
+    const strangers = [...this.#peers.values()].filter(({ named, banned }) => !named && !banned)
+    const least = strangers.sort((a, b) => a.bytes - b.bytes)[0]
+    if (least === undefined) return false
+    this.#plan.removePeer(least.source.peerId)
+    this.#peers.delete(least.source.peerId)
+    return true
+  }
+
   #record(source: Source): PeerRecord {
     const record: PeerRecord = {
       source,
+      named: false,
       bytes: 0,
       blocks: 0,
       multiaddr: source.multiaddrs[0] ?? `/p2p/${source.peerId}`,

@@ -2,9 +2,11 @@ import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { MessageQueue } from '../../../src/bitswap/client/message-queue.ts'
 import { BitswapSession, type SessionHost } from '../../../src/bitswap/client/session.ts'
+import { WANT_BLOCK, type WantEntry } from '../../../src/bitswap/message.ts'
 import { P2PError } from '../../../src/common/errors.ts'
 import { SECOND_MS } from '../../../src/common/units.ts'
 import type { SessionEvent } from '../../../src/exchange/exchange.ts'
+import { randomBlock } from '../../support/blocks.ts'
 
 /** A bitswap node that only dials: in time that the test lets pass. */
 class DiallingHost implements SessionHost {
@@ -75,4 +77,29 @@ test('a source is dialled again, ever less often, until it is there, and at once
     events.filter((type) => type !== 'peer-unreachable'),
     ['peer-connected', 'peer-gone'],
   )
+})
+
+test('strangers that come and go take no source its place, and are not dialled', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout', 'setInterval'] })
+  const host = new DiallingHost()
+  host.isReachable = true
+  const events: SessionEvent['type'][] = []
+  const session = new BitswapSession(host, { onEvent: ({ type }) => events.push(type) })
+  const { cid } = randomBlock('wanted', 10)
+  session.fetch(cid).catch(() => {})
+  const wants: WantEntry[] = [{ cid, cancel: false, wantType: WANT_BLOCK, priority: 1, sendDontHave: true }]
+  const comeAndGo = (peerId: string) => {
+    session.onWants(peerId, wants)
+    session.onPeerDisconnected(peerId)
+  }
+  for (let index = 0; index < 300; index++) comeAndGo(`gone ${index}`)
+  assert.deepEqual(session.stats().peers, [])
+  for (let index = 0; index < 300; index++) session.onWants(`here ${index}`, wants)
+  assert.equal(session.livePeers, 256)
+  session.addSource({ peerId: 'named', multiaddrs: ['/ip4/127.0.0.1/tcp/1/p2p/named'] })
+  await host.pass(t, SECOND_MS)
+  assert.ok(session.stats().peers.some(({ peerId, connected }) => peerId === 'named' && connected))
+  assert.equal(host.dialledAt.length, 1)
+  assert.ok(!events.includes('peer-gone'))
+  await session.close()
 })
