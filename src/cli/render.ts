@@ -121,7 +121,7 @@ export class Output {
   }
 
   #chooseProgress(isDumbTerminal: boolean): ProgressDisplay | undefined {
-    const { json, quiet, progress, color } = this.#flags
+    const { json, quiet, progress } = this.#flags
     if (!progress) return undefined
     if (json) return new JsonProgress(({ type, ...fields }) => this.event(type, fields))
     if (quiet) return undefined
@@ -129,6 +129,8 @@ export class Output {
       return new PlainProgress((line) => this.#stderr.write(`${escapeForTerminal(line)}\n`))
     }
     const style = (text: string) => this.#style('dim', text)
+    // By the flag, NO_COLOR and what the terminal can do.
+    const color = style(' ') !== ' '
     return new TerminalProgress(this.#stderr, { makeSafe: escapeForTerminal, style, color })
   }
 }

@@ -18,7 +18,7 @@ import type { BlockKey } from '../dag/cid.ts'
 import { Journal, type JournalFile } from './journal.ts'
 import { type LargeFile, LargeFiles, SYNC_FILES_FROM_BYTES } from './large-files.ts'
 import { MAX_SMALL_FILE_BYTES, SmallFiles } from './small-files.ts'
-import { allocatedBytes, refuseExisting, refuseFolder, replaceTarget, temporaryPath } from './target.ts'
+import { allocatedBytes, refuseExisting, refuseFolder, refuseSpecial, replaceTarget, temporaryPath } from './target.ts'
 import type { PlacedLeaf } from './tree-notes.ts'
 
 const SYNCS_AT_ONCE = 16
@@ -62,7 +62,7 @@ interface OpenFile {
  */
 export async function openOutput(options: OutputOptions): Promise<Output> {
   const { target, root, force, references, bootId, rewrite = false, onNoted } = options
-  if (!force) await refuseExisting(target)
+  await (force ? refuseSpecial(target) : refuseExisting(target))
   const temporary = temporaryPath(target, root)
   const journal = await Journal.open({ references, root, temporary, target, bootId, onNoted })
   return new Output({ target, temporary, force, journal, rewrite })
@@ -137,7 +137,12 @@ export class Output {
 
   /** Links are made when all files are in place, so that nothing is ever written through one. */
   async makeLink(path: readonly string[], target: string): Promise<void> {
-    if (path.length === 0 || !staysInside(path, target)) {
+    if (path.length === 0) {
+      throw new P2PError('usage', `This is a link to "${target}", not a file or folder`, {
+        hint: 'Name what it leads to.',
+      })
+    }
+    if (!staysInside(path, target)) {
       this.refuse(path, `a link to "${target}", which is not inside the result`)
       return
     }
@@ -205,6 +210,7 @@ export class Output {
       await mapBounded(this.#unsynced, SYNCS_AT_ONCE, (path) => syncFile(this.#pathOf(path)))
       await mapBounded(this.#folders, SYNCS_AT_ONCE, syncFolder)
       if (this.#force) {
+        await refuseSpecial(this.#target)
         await replaceTarget(this.#temporary, this.#target)
       } else {
         await refuseExisting(this.#target)

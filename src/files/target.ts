@@ -21,17 +21,38 @@ export async function ensureFolder(folder: string): Promise<void> {
 
 /** @throws P2PError `target-exists` if anything is there, `io` if that cannot be told */
 export async function refuseExisting(target: string): Promise<void> {
-  let stats: Stats
-  try {
-    stats = await lstat(target)
-  } catch (error) {
-    if (errnoOf(error) === 'ENOENT') return
-    throw localIoError(error, 'look at', target)
-  }
+  const stats = await statsOf(target)
+  if (stats === undefined) return
+  if (isSpecial(stats)) throw specialError(target)
   throw new P2PError('target-exists', `${target} exists already`, {
     hint: stats.isDirectory()
       ? 'To save inside it, end the path with a slash; --force replaces it by another folder.'
       : 'Choose another path with -o, or replace it with --force.',
+  })
+}
+
+/** @throws P2PError `target-exists` if what is there is never replaced: a device, a pipe, a socket */
+export async function refuseSpecial(target: string): Promise<void> {
+  const stats = await statsOf(target)
+  if (stats !== undefined && isSpecial(stats)) throw specialError(target)
+}
+
+async function statsOf(target: string): Promise<Stats | undefined> {
+  try {
+    return await lstat(target)
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return undefined
+    throw localIoError(error, 'look at', target)
+  }
+}
+
+function isSpecial(stats: Stats): boolean {
+  return !stats.isFile() && !stats.isDirectory() && !stats.isSymbolicLink()
+}
+
+function specialError(target: string): P2PError {
+  return new P2PError('target-exists', `${target} is a device, a pipe or a socket, which is never replaced`, {
+    hint: 'Choose another path with -o; "-o -" writes a file to stdout.',
   })
 }
 

@@ -4,6 +4,7 @@
  */
 
 import { isAbsolute, join, resolve } from 'node:path'
+import { P2PError } from '../common/errors.ts'
 
 export interface RepoLocation {
   /** The user's settings; may not exist. */
@@ -29,9 +30,12 @@ export interface ResolveLocationInput {
 /**
  * `--repo`, else `P2P_PATH`: one folder for settings and data. Else the XDG folders, of which the specification wants
  * relative ones ignored.
+ *
+ * @throws P2PError `usage` for an empty `--repo`, which a script may give by mistake
  */
 export function resolveLocation({ repo, env, home, cwd }: ResolveLocationInput): RepoLocation {
-  const single = repo || env.P2P_PATH
+  if (repo === '') throw new P2PError('usage', '--repo needs a path', { hint: 'Leave it out for the default repo.' })
+  const single = repo ?? env.P2P_PATH
   if (single) {
     const folder = resolve(cwd, single)
     return locationIn(folder, folder)

@@ -44,7 +44,7 @@ export async function resolvePath(
 }
 
 function notAFolder(path: string, what: string): P2PError {
-  return new P2PError('bad-data', `${path} is ${what}, so nothing lies below it`)
+  return new P2PError('not-found', `${path} is ${what}, so nothing lies below it`)
 }
 
 function notFound(path: string, segment: string, hint?: string): P2PError {

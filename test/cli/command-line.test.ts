@@ -32,6 +32,18 @@ test('help goes to stdout, and names global flags for every command', async (t) 
   }
 })
 
+test('empty paths, as an unset variable of a script gives, are refused: exit 2', async (t) => {
+  const folder = await makeTempDir(t)
+  for (const args of [
+    ['add', ''],
+    ['--repo', '', 'add', folder],
+  ]) {
+    const { code, stdout, stderr } = await runP2p(args, { repo: join(folder, 'repo') })
+    assert.deepEqual({ code, stdout: stdout.toString() }, { code: 2, stdout: '' }, stderr)
+    assert.match(stderr, /hint:/)
+  }
+})
+
 test('no command at all: help on stderr, exit 2', async (t) => {
   const { code, stdout, stderr } = await runP2p([], { repo: await makeTempDir(t) })
   assert.equal(code, 2)

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { access, mkdir, readdir, readFile, readlink, rm, symlink, writeFile } from 'node:fs/promises'
+import { access, lstat, mkdir, readdir, readFile, readlink, rm, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, type TestContext, test } from 'node:test'
 import type { CID } from 'multiformats/cid'
@@ -10,6 +10,7 @@ import { blockKey } from '../../src/dag/cid.ts'
 import { openDatabase } from '../../src/database/database.ts'
 import { openOutput } from '../../src/files/output.ts'
 import { randomBlock } from '../support/blocks.ts'
+import { makePipe } from '../support/special-files.ts'
 import { makeTempDir } from '../support/temp.ts'
 
 const ROOT = randomBlock('root', 100).cid
@@ -65,6 +66,31 @@ describe('output of get', () => {
       await symlink('nowhere', join(folder, 'result'))
       await assert.rejects(open(), (error) => hasCode(error, 'target-exists'))
       assert.equal(await readlink(join(folder, 'result')), 'nowhere')
+    })
+  })
+
+  test('a pipe or a device is never replaced, with force either', async (t) => {
+    await inRepo(t, async ({ folder, open }) => {
+      const pipe = join(folder, 'result')
+      await makePipe(pipe)
+      for (const force of [false, true]) {
+        await assert.rejects(
+          open({ force }),
+          (error) => hasCode(error, 'target-exists') && /never replaced/.test(error.message),
+        )
+      }
+      assert.ok((await lstat(pipe)).isFIFO())
+    })
+  })
+
+  test('a link by itself is no result, and what it leads to is named', async (t) => {
+    await inRepo(t, async ({ open }) => {
+      const output = await open()
+      await assert.rejects(
+        output.makeLink([], 'sub/file'),
+        (error) => hasCode(error, 'usage') && /"sub\/file"/.test(error.message),
+      )
+      await output.close()
     })
   })
 

