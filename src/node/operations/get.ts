@@ -256,6 +256,7 @@ class Get {
     })
     this.#sources = sources
     this.#openSession = session
+    this.#samples.length = 0
     this.#exchange = exchange
     this.#lastProgressAt = this.#parts.clock.monotonicMs()
     sources.start(session)
@@ -294,7 +295,8 @@ class Get {
   #report(): void {
     const stats = this.#openSession?.stats()
     const { bytes, totalBytes } = this.#exported
-    const rate = this.#rate(bytes)
+    // What an earlier run has left is no speed.
+    const rate = this.#rate(stats?.bytes ?? bytes)
     this.#onProgress({
       type: 'progress',
       phase: this.#currentPhase(stats),
