@@ -11,7 +11,7 @@ import type { Clock } from '../../common/clock.ts'
 import { P2PError } from '../../common/errors.ts'
 import type { KeyedLock } from '../../common/keyed-lock.ts'
 import type { GetPhase, HeldBackBy, OnProgress } from '../../common/progress.ts'
-import { formatDuration, KiB, MINUTE_MS, SECOND_MS } from '../../common/units.ts'
+import { formatDuration, KiB, MINUTE_MS, MiB, SECOND_MS } from '../../common/units.ts'
 import type { BlockReader } from '../../dag/block.ts'
 import { blockKey } from '../../dag/cid.ts'
 import { parseRef, type Ref, sourcesOf } from '../../dag/ref.ts'
@@ -31,6 +31,8 @@ import { Sources } from './sources.ts'
 
 const DEFAULT_TIMEOUT_MS = MINUTE_MS
 const REPORT_MS = 250
+/** A record in the DHT outlives its download by two days, and sends others to a node that has gone. */
+const MIN_ANNOUNCED_BYTES = 16 * MiB
 /** So many bytes show that a block is on its way. */
 const LIFE_SIGN_BYTES = 64 * KiB
 /** What is shown is that of the last few seconds. */
@@ -170,6 +172,7 @@ class Get {
       onProgress: (progress) => {
         this.#exported = progress
         if (progress.totalBytes !== null) this.#phase = 'downloading'
+        this.#announce(progress)
       },
       signal: this.#abort.signal,
     })
@@ -179,9 +182,14 @@ class Get {
   async #storeNode(cid: CID, block: Uint8Array): Promise<void> {
     await this.#parts.store.put(cid, block)
     this.#exchange?.blockStored(blockKey(cid), block.byteLength)
+  }
+
+  /** Tells others that they can have it from here too, unless it will be over before they have come. */
+  #announce({ totalBytes }: ExportProgress): void {
     const { seed = true, target } = this.#options
     // What goes to a stream is not kept.
-    if (seed && target.kind !== 'stream') this.#sources?.announce()
+    if (!seed || target.kind === 'stream') return
+    if (totalBytes === null || totalBytes >= MIN_ANNOUNCED_BYTES) this.#sources?.announce()
   }
 
   /** Leaves go into the store as well. */
