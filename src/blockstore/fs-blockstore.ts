@@ -90,11 +90,10 @@ export class FsBlockStore implements BlockStore {
     signal?.throwIfAborted()
     if (whyRefused(cid) !== undefined) return undefined
     if (isIdentity(cid)) return cid.multihash.digest.byteLength
-    const path = this.#pathOf(cid)
     try {
       return await this.#sizeOf(cid)
     } catch (error) {
-      throw localIoError(error, 'look for the block', path)
+      throw localIoError(error, 'look for the block', this.#pathOf(cid))
     }
   }
 
@@ -158,17 +157,20 @@ export class FsBlockStore implements BlockStore {
   }
 
   async #sizeOf(cid: CID): Promise<number | undefined> {
-    if (!this.#hasShardOf(cid)) return undefined
+    const path = this.#pathIfPossible(cid)
+    if (path === undefined) return undefined
     try {
-      return (await stat(this.#pathOf(cid))).size
+      return (await stat(path)).size
     } catch (error) {
       if (errnoOf(error) === 'ENOENT') return undefined
       throw error
     }
   }
 
-  #hasShardOf(cid: CID): boolean {
-    return this.#shards.has(sharding.encode(cid).dir)
+  /** Undefined where the shard is not there, and so no file in it. */
+  #pathIfPossible(cid: CID): string | undefined {
+    const { dir, file } = sharding.encode(cid)
+    return this.#shards.has(dir) ? join(this.#folder, dir, file) : undefined
   }
 
   #pathOf(cid: CID): string {
@@ -177,8 +179,8 @@ export class FsBlockStore implements BlockStore {
   }
 
   async #read(cid: CID, options: AbortOptions): Promise<Uint8Array | undefined> {
-    if (!this.#hasShardOf(cid)) return undefined
-    const path = this.#pathOf(cid)
+    const path = this.#pathIfPossible(cid)
+    if (path === undefined) return undefined
     try {
       return await readFileIfThere(path, options)
     } catch (error) {

@@ -36,14 +36,7 @@ export async function readFileIfThere(path: string, options?: AbortOptions): Pro
   }
   try {
     const { size } = await descriptors.stat(descriptor)
-    const buffer = Buffer.allocUnsafeSlow(size)
-    let filled = 0
-    while (filled < size) {
-      const { bytesRead } = await descriptors.read(descriptor, buffer, filled, size - filled, filled)
-      if (bytesRead === 0) break
-      filled += bytesRead
-    }
-    return buffer.subarray(0, filled)
+    return await readFully(size, (buffer, done) => descriptors.read(descriptor, buffer, done, size - done, done))
   } finally {
     await descriptors.close(descriptor)
   }
@@ -63,14 +56,22 @@ async function retryWithoutDescriptors<T>(attemptOpen: () => Promise<T>, { signa
 
 /** `length` bytes from `offset` on, or fewer if the file ends before. */
 export async function readAt(handle: FileHandle, offset: number, length: number): Promise<Uint8Array> {
+  return await readFully(length, (buffer, done) => handle.read(buffer, done, length - done, offset + done))
+}
+
+/** @param readMore - reads into the buffer what comes after the bytes that are done */
+async function readFully(
+  length: number,
+  readMore: (buffer: Buffer, done: number) => Promise<{ bytesRead: number }>,
+): Promise<Uint8Array> {
   const buffer = Buffer.allocUnsafeSlow(length)
-  let filled = 0
-  while (filled < length) {
-    const { bytesRead } = await handle.read(buffer, filled, length - filled, offset + filled)
+  let done = 0
+  while (done < length) {
+    const { bytesRead } = await readMore(buffer, done)
     if (bytesRead === 0) break
-    filled += bytesRead
+    done += bytesRead
   }
-  return buffer.subarray(0, filled)
+  return buffer.subarray(0, done)
 }
 
 /** Makes the content of a file survive a power cut. */
