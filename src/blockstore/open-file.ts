@@ -59,8 +59,12 @@ export async function readAt(handle: FileHandle, offset: number, length: number)
   return await readFully(length, (buffer, done) => handle.read(buffer, done, length - done, offset + done))
 }
 
-/** @param readMore - reads into the buffer what comes after the bytes that are done */
-async function readFully(
+/**
+ * So many bytes, or fewer if there are no more.
+ *
+ * @param readMore - reads into the buffer what comes after the bytes that are done
+ */
+export async function readFully(
   length: number,
   readMore: (buffer: Buffer, done: number) => Promise<{ bytesRead: number }>,
 ): Promise<Uint8Array> {

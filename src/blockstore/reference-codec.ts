@@ -1,5 +1,6 @@
 /** The records behind `references.ts`, as they are in the database. */
 
+import type { BigIntStats } from 'node:fs'
 import { LEAF_FORMS, type LeafForm } from '../dag/leaf-form.ts'
 
 /** Where the content of a leaf lies in a file that is known by its id. */
@@ -32,6 +33,11 @@ export interface FileRecord {
   size?: number | undefined
   /** Nanoseconds since 1970 in decimal, once whole: more digits than a number holds. */
   mtimeNs?: string | undefined
+}
+
+/** Whether a file is still as it was when it was whole; false for one that never was. */
+export function isUnchanged({ size, mtimeNs }: Omit<FileRecord, 'name'>, stats: BigIntStats): boolean {
+  return stats.isFile() && String(stats.size) === String(size) && String(stats.mtimeNs) === mtimeNs
 }
 
 /** File ids count up within their tree, from 0; together they stay below 2^53. */

@@ -31,6 +31,7 @@ import {
   encodeReferences,
   encodeTreeId,
   type FileRecord,
+  isUnchanged,
   MAX_TREE_ID,
   type Reference,
   type TreeRecord,
@@ -340,8 +341,7 @@ export class References {
     }
     if (!stats.isFile()) return undefined
     const isWhole = tree.state === 'finished' || record.mtimeNs !== undefined
-    const isUnchanged = String(stats.size) === String(record.size) && String(stats.mtimeNs) === record.mtimeNs
-    return isWhole && !isUnchanged ? undefined : stats.ino
+    return isWhole && !isUnchanged(record, stats) ? undefined : stats.ino
   }
 
   #tellLost(path: string): void {

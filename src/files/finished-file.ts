@@ -2,6 +2,7 @@
 
 import { stat } from 'node:fs/promises'
 import type { CID } from 'multiformats/cid'
+import { isUnchanged } from '../blockstore/reference-codec.ts'
 import type { References } from '../blockstore/references.ts'
 
 /** Its size, if a download of this root has put it there and it has not been changed since; undefined for a folder. */
@@ -11,10 +12,10 @@ export async function finishedFileBytes(
 ): Promise<number | undefined> {
   for await (const tree of references.trees()) {
     if (tree.state !== 'finished' || tree.path !== path || tree.root !== root.toString()) continue
-    for await (const { name, size, mtimeNs } of references.filesOf(tree.id)) {
-      if (name !== '') break
+    for await (const file of references.filesOf(tree.id)) {
+      if (file.name !== '') break
       const stats = await stat(path, { bigint: true }).catch(() => undefined)
-      if (stats?.isFile() === true && Number(stats.size) === size && String(stats.mtimeNs) === mtimeNs) return size
+      if (stats !== undefined && isUnchanged(file, stats)) return file.size
     }
   }
   return undefined

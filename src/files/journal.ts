@@ -8,7 +8,7 @@
 import { lstat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { CID } from 'multiformats/cid'
-import { fileIndexOf, treeIdOf } from '../blockstore/reference-codec.ts'
+import { fileIndexOf, isUnchanged, treeIdOf } from '../blockstore/reference-codec.ts'
 import type { ReferencedFile, References } from '../blockstore/references.ts'
 import { blockKey } from '../dag/cid.ts'
 import { type NotedFile, type PlacedLeaf, TreeNotes, type TreeNotesOptions, type WholeFile } from './tree-notes.ts'
@@ -137,10 +137,10 @@ export class Journal {
   }
 
   /** Whether the file is still as the earlier run left it. */
-  async #stands({ name, size, mtimeNs }: ReferencedFile, bytes: number | undefined): Promise<boolean> {
-    const stats = await lstat(join(this.#options.temporary, name), { bigint: true }).catch(() => undefined)
+  async #stands(file: ReferencedFile, bytes: number | undefined): Promise<boolean> {
+    const stats = await lstat(join(this.#options.temporary, file.name), { bigint: true }).catch(() => undefined)
     if (stats?.isFile() !== true) return false
-    if (mtimeNs !== undefined && (String(stats.mtimeNs) !== mtimeNs || Number(stats.size) !== size)) return false
+    if (file.mtimeNs !== undefined && !isUnchanged(file, stats)) return false
     return bytes === undefined || Number(stats.size) === bytes
   }
 }

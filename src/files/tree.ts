@@ -6,8 +6,9 @@
 
 import { isUtf8 } from 'node:buffer'
 import { constants, type Stats } from 'node:fs'
-import { type FileHandle, lstat, open, readdir, readlink } from 'node:fs/promises'
+import { lstat, open, readdir, readlink } from 'node:fs/promises'
 import { basename, join } from 'node:path'
+import { readFully } from '../blockstore/open-file.ts'
 import type { AbortOptions } from '../common/abort.ts'
 import { mapBounded } from '../common/concurrency.ts'
 import { errnoOf, localIoError, P2PError } from '../common/errors.ts'
@@ -144,7 +145,9 @@ export async function* readFileContent(path: string, { signal }: AbortOptions = 
       signal?.throwIfAborted()
       // One byte more than there should be, so that growth is seen.
       const length = Math.min(READ_BYTES, left + 1)
-      const piece = await reading(path, () => readPiece(file, length))
+      const piece = await reading(path, () => {
+        return readFully(length, (buffer, done) => file.read(buffer, done, length - done))
+      })
       left -= piece.length
       atEnd = piece.length < length
       if (left < 0 || (atEnd && left > 0)) throw changedError(path)
@@ -153,18 +156,6 @@ export async function* readFileContent(path: string, { signal }: AbortOptions = 
   } finally {
     await file.close()
   }
-}
-
-/** The next `length` bytes, fewer only at the end of the file. */
-async function readPiece(file: FileHandle, length: number): Promise<Uint8Array> {
-  const buffer = Buffer.allocUnsafeSlow(length)
-  let filled = 0
-  while (filled < length) {
-    const { bytesRead } = await file.read(buffer, filled, length - filled)
-    if (bytesRead === 0) break
-    filled += bytesRead
-  }
-  return buffer.subarray(0, filled)
 }
 
 async function reading<T>(path: string, action: () => Promise<T>): Promise<T> {
