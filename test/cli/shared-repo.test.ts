@@ -303,3 +303,13 @@ function written({ code, stdout, stderr }: FinishedP2p): unknown {
       .replace(/"seconds":[\d.e-]+/g, '"seconds":<time>')
   return { code, stdout: withoutTimes(stdout.toString('latin1')), stderr: withoutTimes(stderr) }
 }
+
+test('a second serve says who holds the repo, and that it waits for 30 seconds', async (t) => {
+  const repo = join(await makeTempDir(t), 'repo')
+  const holder = await startServe(t, repo)
+  const second = startP2p(t, ['serve', '--listen', '/ip4/127.0.0.1/tcp/0', '--json'], { repo })
+  const { message } = await second.waitForEvent('note', (event) => /waiting up to/.test(String(event.message)))
+  assert.match(String(message), new RegExp(`p2p serve.*\\b${holder.process.pid}\\b.*waiting up to 30(\\.0)? s`))
+  second.kill('SIGTERM')
+  await second.finished
+})
