@@ -5,6 +5,7 @@ import { randomBytes } from './bytes.ts'
 
 interface Vectors {
   files: ({ cid: string } & ({ text: string } | { seed: string; bytes: number }))[]
+  hashes: Record<string, string>
   folders: {
     seed: string
     names: number
