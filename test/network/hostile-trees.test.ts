@@ -73,9 +73,12 @@ test('names and links that lead outside are left out, odd ones arrive: exit 10',
   const bad = tree.file('bad')
   const badNames = [
     ...['', '.', '..', 'a/b', '/tmp/absolute', '../outside/escaped', '../../outside/escaped', 'nul\0name'],
-    ...['back\\slash', 'C:drive', 'line\nbreak', '\u001b[2Jclear', 'gpj.\u202etxt', 'x'.repeat(300), 'ü'.repeat(128)],
+    ...['x'.repeat(300), 'ü'.repeat(128)],
   ]
-  const oddNames = ['.git', '...', '-rf', '~', ' space ', 'Case', 'case', 'CON', 'ünï', '$(id)', 'y'.repeat(255)]
+  const oddNames = [
+    ...['back\\slash', '..\\..\\up', 'C:drive', 'line\nbreak', '\u001b[2Jclear', 'gpj.\u202etxt'],
+    ...['.git', '...', '-rf', '~', ' space ', 'Case', 'case', 'CON', 'ünï', '$(id)', 'y'.repeat(255)],
+  ]
   const inner = tree.folder([
     ['..', bad],
     ['../../up', bad],
