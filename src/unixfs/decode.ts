@@ -10,6 +10,7 @@ import * as dagPb from '@ipld/dag-pb'
 import type { CID } from 'multiformats/cid'
 import { messageOf, P2PError } from '../common/errors.ts'
 import { ProtobufReader, WIRE_BYTES } from '../common/protobuf.ts'
+import { whyRefused } from '../dag/block.ts'
 import { DAG_PB, RAW } from '../dag/cid.ts'
 import type { DirectoryEntry } from './directory-entry.ts'
 import { readShard, type Shard } from './shard.ts'
@@ -25,7 +26,8 @@ export interface FileChild {
   bytes: number
 }
 
-interface NodeMetadata {
+/** What a node says about the file or folder that it is the root of. */
+export interface NodeMetadata {
   /** Permission bits with setuid, setgid and sticky: 0 to 0o7777. */
   mode?: number | undefined
   mtime?: Mtime | undefined
@@ -38,6 +40,8 @@ export type DecodedNode = { metadata?: NodeMetadata | undefined } & (
   | { kind: 'directory'; entries: DirectoryEntry[] }
   | ({ kind: 'shard' } & Shard)
   | { kind: 'symlink'; target: string }
+  /** A block of a codec that is no part of a file tree. Nothing in it is looked at, nor what it links to. */
+  | { kind: 'opaque'; content: Uint8Array }
 )
 
 const NO_BYTES = new Uint8Array(0)
@@ -48,13 +52,12 @@ const LINK_NAME_FIELD = 2
 /**
  * Describes a block that matches its CID. Contents are views of `bytes`.
  *
- * @throws P2PError `bad-data` for codecs other than raw and dag-pb, and for anything that is not valid UnixFS
+ * @throws P2PError `bad-data` for dag-pb that is not valid UnixFS
  */
 export function decodeNode(cid: CID, bytes: Uint8Array): DecodedNode {
   if (cid.code === RAW) return { kind: 'leaf', content: bytes }
+  if (cid.code !== DAG_PB) return { kind: 'opaque', content: bytes }
   try {
-    if (cid.code !== DAG_PB)
-      throw new P2PError('bad-data', `codec 0x${cid.code.toString(16)} is not part of a file tree`)
     return decodeDagPb(bytes)
   } catch (cause) {
     throw new P2PError('bad-data', `Block ${cid} is not readable: ${messageOf(cause)}`, { cause })
@@ -64,7 +67,8 @@ export function decodeNode(cid: CID, bytes: Uint8Array): DecodedNode {
 function decodeDagPb(bytes: Uint8Array): DecodedNode {
   const names = readLinkNames(bytes)
   const node = dagPb.decode(bytes)
-  if (node.Data === undefined) throw new P2PError('bad-data', 'a dag-pb node without UnixFS data')
+  if (node.Data === undefined)
+    throw new P2PError('bad-data', 'a dag-pb node without UnixFS data, so neither a file nor a folder')
   const unixfs = decodeUnixfs(node.Data)
   const links = node.Links.map((link, index) => ({
     name: names[index]!,
@@ -79,7 +83,11 @@ function decodeDagPb(bytes: Uint8Array): DecodedNode {
 function describe(unixfs: UnixfsData, links: DirectoryEntry[]): DecodedNode {
   if (unixfs.type === 'file' || unixfs.type === 'raw') return describeFile(unixfs, links)
   if (unixfs.type === 'directory') return { kind: 'directory', entries: links }
-  if (unixfs.type === 'hamt-shard') return { kind: 'shard', ...readShard(unixfs, links) }
+  if (unixfs.type === 'hamt-shard') {
+    const shard = readShard(unixfs, links)
+    shard.subShards.forEach(checkLink)
+    return { kind: 'shard', ...shard }
+  }
   if (unixfs.type === 'symlink') return { kind: 'symlink', target: symlinkTarget(unixfs, links) }
   throw new P2PError('bad-data', `UnixFS nodes of type ${unixfs.type} have no content`)
 }
@@ -91,6 +99,7 @@ function describeFile(unixfs: UnixfsData, links: DirectoryEntry[]): DecodedNode 
   }
   let end = content.length
   const children = links.map(({ cid }, index) => {
+    checkLink(cid)
     const child = { cid, offset: end, bytes: unixfs.blockSizes[index]! }
     end += child.bytes
     return child
@@ -100,6 +109,12 @@ function describeFile(unixfs: UnixfsData, links: DirectoryEntry[]): DecodedNode 
     throw new P2PError('bad-data', `a file of ${unixfs.fileSize} bytes whose parts add up to ${end}`)
   }
   return children.length === 0 ? { kind: 'leaf', content } : { kind: 'file', bytes: end, content, children }
+}
+
+/** Refuses a part that could not be checked. Entries of folders are judged one by one, by whoever makes them. */
+function checkLink(cid: CID): void {
+  const reason = whyRefused(cid)
+  if (reason !== undefined) throw new P2PError('bad-data', `a link to a CID that is refused: ${reason}`)
 }
 
 function symlinkTarget(unixfs: UnixfsData, links: DirectoryEntry[]): string {

@@ -11,8 +11,9 @@
 import type { CID } from 'multiformats/cid'
 import { P2PError } from '../common/errors.ts'
 import { MiB } from '../common/units.ts'
+import { whyRefused } from '../dag/block.ts'
 import { type Cursor, CursorQueue, FileCursor, FolderCursor, type SubShard } from './cursors.ts'
-import type { DecodedNode } from './decode.ts'
+import type { DecodedNode, NodeMetadata } from './decode.ts'
 import { isInPlace, type Shard } from './shard.ts'
 import {
   type FirstLeaf,
@@ -35,14 +36,15 @@ const MAX_HELD_BYTES = 8 * MiB
 const MAX_HELD_CHILDREN = 500_000
 /** What resolving a node brings to light. */
 export type Found =
-  | { type: 'folder'; path: readonly string[] }
-  | { type: 'link'; path: readonly string[]; target: string }
+  | { type: 'link'; path: readonly string[]; target: string; metadata: NodeMetadata | undefined }
   /** A file whose content follows in parts. */
   | { type: 'file'; file: WalkFile }
   /** A file with all its content; `leaf` as below. */
   | { type: 'whole-file'; file: WalkFile; content: Uint8Array; leaf: CID | undefined }
   /** Content that is inside the node itself; `leaf` is the node if there is nothing else in it. */
   | { type: 'content'; place: Place; content: Uint8Array; leaf: CID | undefined }
+  /** A block that is no part of a file tree; it follows as a file. */
+  | { type: 'opaque'; path: readonly string[]; cid: CID }
   | { type: 'refused'; path: readonly string[]; reason: string }
 
 export class Walk {
@@ -109,7 +111,7 @@ export class Walk {
   }
 
   /**
-   * Takes a node that was asked for.
+   * Takes a node that was asked for. The folder that it stands for must be there already: its entries may come up next.
    *
    * @param blockBytes - size of the encoded block
    * @throws P2PError `bad-data` where the node does not fit its place in the tree
@@ -156,23 +158,31 @@ export class Walk {
   #resolveEntry(cid: CID, path: readonly string[], depth: number, node: DecodedNode, blockBytes: number): Found[] {
     switch (node.kind) {
       case 'symlink':
-        return [{ type: 'link', path, target: node.target }]
+        return [{ type: 'link', path, target: node.target, metadata: node.metadata }]
       case 'directory':
       case 'shard':
-        return [{ type: 'folder', path }, ...this.#openFolder(path, depth, node, blockBytes)]
-      case 'leaf': {
-        const file = this.#file(path, node.content.byteLength)
-        this.#totalBytes += node.content.byteLength
-        return [{ type: 'whole-file', file, content: node.content, leaf: cid }]
-      }
+        return this.#openFolder(path, depth, node, blockBytes)
+      case 'opaque':
+        return [{ type: 'opaque', path, cid }, this.#wholeFile(cid, path, node)]
+      case 'leaf':
+        return [this.#wholeFile(cid, path, node)]
       case 'file': {
-        const file = this.#file(path, node.bytes)
+        const file = this.#file(path, node.bytes, node.metadata)
         this.#totalBytes += node.bytes
         const first: Found =
           node.bytes > 0 ? { type: 'file', file } : { type: 'whole-file', file, content: node.content, leaf: undefined }
         return [first, ...this.#openFile(file, 0, depth, node, blockBytes)]
       }
     }
+  }
+
+  #wholeFile(
+    leaf: CID,
+    path: readonly string[],
+    { content, metadata }: { content: Uint8Array; metadata?: NodeMetadata | undefined },
+  ): Found {
+    this.#totalBytes += content.byteLength
+    return { type: 'whole-file', file: this.#file(path, content.byteLength, metadata), content, leaf }
   }
 
   #resolveInFile(
@@ -215,9 +225,11 @@ export class Walk {
   ): Found[] {
     const refused: Found[] = []
     const seen = new Set<string>()
-    const entries = node.entries.filter(({ name }, index) => {
+    const entries = node.entries.filter(({ name, cid }, index) => {
       try {
         this.#checkName(name)
+        const refusal = whyRefused(cid)
+        if (refusal !== undefined) throw new P2PError('bad-data', `its CID is refused: ${refusal}`)
         if (seen.has(name)) throw new P2PError('bad-data', 'the folder has two entries of this name')
         // Else another shard of the folder could have the same name once more.
         if (node.kind === 'shard' && !isInPlace(name, [...buckets, node.entryBuckets[index]!], node.fanout)) {
@@ -238,8 +250,8 @@ export class Walk {
     return refused
   }
 
-  #file(path: readonly string[], bytes: number | undefined): WalkFile {
-    return { id: this.#files++, path, bytes }
+  #file(path: readonly string[], bytes: number | undefined, metadata?: NodeMetadata): WalkFile {
+    return { id: this.#files++, path, bytes, metadata }
   }
 
   #hold(cursor: Cursor): void {

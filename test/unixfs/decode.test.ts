@@ -131,11 +131,29 @@ test('bad HAMT shards are refused', () => {
 })
 
 test('what is not UnixFS is refused', () => {
-  assertRefused(() => decodeNode(CID.createV1(0x71, NODE.multihash), block(undefined)), /codec 0x71/)
   assertRefused(() => decode(undefined), /without UnixFS data/)
   assertRefused(() => decode({ type: 'metadata', blockSizes: [] }), /metadata/)
   assertRefused(() => decode({ type: 'symlink', data: Buffer.from('a'), blockSizes: [] }, [{}]), /links of its own/)
   assertRefused(() => decode({ type: 'symlink', data: Uint8Array.of(0xff), blockSizes: [] }), /UTF-8/)
+})
+
+test('a block of another codec is taken as it is', () => {
+  const content = Uint8Array.of(0xa0)
+  assert.deepEqual(decodeNode(CID.createV1(0x71, NODE.multihash), content), { kind: 'opaque', content })
+})
+
+test('a part of a file or of a folder whose CID could not be checked is refused', () => {
+  const md5 = CID.createV1(RAW, Digest.create(0xd5, new Uint8Array(16)))
+  assertRefused(() => decode({ type: 'file', blockSizes: [1] }, [{ cid: md5 }]), /hash function 0xd5/)
+  const shardData: UnixfsData = {
+    type: 'hamt-shard',
+    hashType: 0x22,
+    fanout: 256,
+    data: Uint8Array.of(1),
+    blockSizes: [],
+  }
+  assertRefused(() => decode(shardData, [{ name: '00', cid: md5 }]), /hash function 0xd5/)
+  assert.equal(decode(shardData, [{ name: '00entry', cid: md5 }]).kind, 'shard')
 })
 
 test('malformed dag-pb is refused', () => {

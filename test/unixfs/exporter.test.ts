@@ -70,6 +70,7 @@ class MemorySink implements ContentSink {
   readonly closed = new Set<string>()
   readonly folders: string[] = []
   readonly refused: string[] = []
+  readonly opaque: string[] = []
   writes = 0
   total: number | undefined
   end = Number.POSITIVE_INFINITY
@@ -123,6 +124,7 @@ async function exported(
     release: () => {},
     onNode: async () => {},
     onFailure: () => {},
+    onOpaque: (path) => sink.opaque.push(path.join('/')),
     checkName: safeEntryName,
     firstLeaf,
     onProgress: () => {},

@@ -14,14 +14,15 @@ import type { GetPhase, HeldBackBy, OnProgress } from '../../common/progress.ts'
 import { formatDuration, KiB, MINUTE_MS, MiB, SECOND_MS } from '../../common/units.ts'
 import type { BlockReader } from '../../dag/block.ts'
 import { blockKey } from '../../dag/cid.ts'
+import { codecName } from '../../dag/codecs.ts'
 import { parseRef, type Ref, sourcesOf } from '../../dag/ref.ts'
 import { BlockService } from '../../exchange/blockservice.ts'
 import type { Exchange, Session, SessionStats } from '../../exchange/exchange.ts'
-import { finishedFileBytes } from '../../files/finished-file.ts'
+import { findFinishedResult } from '../../files/finished-result.ts'
 import { type Output, openOutput } from '../../files/output.ts'
 import { safeEntryName, suggestedFileName } from '../../files/safe-name.ts'
 import { StreamOutput } from '../../files/stream-output.ts'
-import { ensureFolder } from '../../files/target.ts'
+import { ensureFolder, requireFolderOf } from '../../files/target.ts'
 import type { Routing } from '../../routing/routing.ts'
 import { type ExportProgress, exportTree } from '../../unixfs/exporter.ts'
 import { resolvePath } from '../../unixfs/path.ts'
@@ -167,6 +168,7 @@ class Get {
         void this.#openSession?.close()
         if (output instanceof StreamOutput) output.cancel(new P2PError('aborted', 'The download has failed'))
       },
+      onOpaque: (entryPath, cid) => this.#tellOpaque(entryPath, cid),
       checkName: safeEntryName,
       firstLeaf: output instanceof StreamOutput ? undefined : (leaves) => Math.floor(this.#beginning * leaves),
       onProgress: (progress) => {
@@ -182,6 +184,12 @@ class Get {
   async #storeNode(cid: CID, block: Uint8Array): Promise<void> {
     await this.#parts.store.put(cid, block)
     this.#exchange?.blockStored(blockKey(cid), block.byteLength)
+  }
+
+  #tellOpaque(path: readonly string[], cid: CID): void {
+    const what = path.length === 0 ? `${cid}` : `"${path.join('/')}"`
+    const message = `${what} is a ${codecName(cid.code)} block, not a file or folder: its bytes are saved as they are, and what it links to is not fetched.`
+    this.#onProgress({ type: 'note', message })
   }
 
   /** Tells others that they can have it from here too, unless it will be over before they have come. */
