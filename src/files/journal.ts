@@ -120,6 +120,11 @@ export class Journal {
     await this.#notes.addWhole(file, whole, leaf)
   }
 
+  /** The result is whole: if this process ends while it is being put in its place, the next one knows what stands there. */
+  async markWhole(): Promise<void> {
+    await this.#notes.markWhole()
+  }
+
   /** The result is whole and in its place. */
   async finish(): Promise<void> {
     const { root, target, temporary } = this.#options

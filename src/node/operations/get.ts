@@ -42,7 +42,10 @@ const RATE_WINDOW_MS = 5 * SECOND_MS
 export interface GetParts {
   store: BlockStore
   references: References
-  pins: { add(pin: { cid: CID; name?: string; bytes: number; kind: 'recursive' | 'kept' }): Promise<void> }
+  pins: {
+    add(pin: { cid: CID; name?: string; bytes: number; kind: 'recursive' | 'kept' }): Promise<void>
+    has(cid: CID): Promise<boolean>
+  }
   /** Two downloads to one target, which is what they build under the same name beside it, take turns. */
   targets: KeyedLock
   clock: Clock
@@ -127,7 +130,8 @@ class Get {
   async #fetchTo(target: string | undefined): Promise<GetResult> {
     const { cid, path } = this.#ref
     const blocks = new BlockService(this.#parts.store, () => this.#connect())
-    const root = await resolvePath(cid, path, blocks, { signal: this.#abort.signal })
+    // The way to it is kept as well, so that the same command finds it without others.
+    const root = await resolvePath(cid, path, this.#copying(blocks), { signal: this.#abort.signal })
     if (target !== undefined && (await this.#isFinished(root, target))) {
       await this.#keep(root, target)
       this.#report()
@@ -146,13 +150,16 @@ class Get {
     return this.#result(root, target, output.skipped)
   }
 
-  /** Whether the holder that this was asked of before had finished, and could not say so any more. */
-  async #isFinished(root: CID, path: string): Promise<boolean> {
-    if (this.#options.resumed !== true) return false
-    const bytes = await finishedFileBytes(this.#parts.references, { path, root })
-    if (bytes === undefined) return false
+  /** Whether a run of the same download, which ended before it could say so, had finished. */
+  async #isFinished(root: CID, target: string): Promise<boolean> {
+    const { references, pins } = this.#parts
+    const finished = await findFinishedResult(references, { target, root })
+    if (finished === undefined) return false
+    // What an earlier command has told as done is something that stands in the way of this one.
+    if (finished.isNoted && this.#options.resumed !== true && (await pins.has(root))) return false
     this.#phase = 'finishing'
-    this.#exported = { bytes, totalBytes: bytes, queuedBytes: 0 }
+    this.#exported = { bytes: finished.bytes, totalBytes: finished.bytes, queuedBytes: 0 }
+    this.#onProgress({ type: 'note', message: `${basename(target)} is complete already.` })
     return true
   }
 
@@ -225,6 +232,7 @@ class Get {
     if (target.kind === 'stream') return undefined
     const path = pathOf(target, this.#ref)
     if (target.kind === 'inside') await ensureFolder(target.folder)
+    else await requireFolderOf(path)
     return path
   }
 
