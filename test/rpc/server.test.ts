@@ -39,6 +39,7 @@ const NETWORK: NetworkSettings = {
 const SERVED = {
   add: async () => ADD_RESULT,
   get: async () => GET_RESULT,
+  run: () => new Promise<never>(() => {}),
   close: async () => {},
   network: NETWORK,
 }

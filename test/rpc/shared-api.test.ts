@@ -42,7 +42,7 @@ type Site = Awaited<ReturnType<typeof makeSite>>
 /** Answers as a holder that does part of the work, and then ends. The repo itself is free to be opened. */
 async function serveUntilEnd(t: TestContext, { places, options }: Site, operations: (end: () => void) => Partial<Api>) {
   const neverEnds = () => new Promise<never>(() => {})
-  const api = { add: neverEnds, get: neverEnds, close: async () => {}, network: NETWORK }
+  const api = { add: neverEnds, get: neverEnds, run: neverEnds, close: async () => {}, network: NETWORK }
   const server = await serveApi(
     Object.assign(
       api,
