@@ -85,7 +85,13 @@ export async function describeMetadata(folder: string): Promise<string[]> {
       const stats = await lstat(join(folder, name), { bigint: true })
       // A link has no permissions of its own.
       const mode = stats.isSymbolicLink() ? '' : (Number(stats.mode) & 0o7777).toString(8)
-      return `${name} ${mode} ${(stats.mtimeNs + 500n) / 1000n}`
+      return `${name} ${mode} ${toMicroseconds(stats.mtimeNs)}`
     }),
   )
+}
+
+/** Rounded: what Node writes and reads of a time may differ by some hundred nanoseconds. */
+function toMicroseconds(nanoseconds: bigint): bigint {
+  const shifted = nanoseconds + 500n
+  return shifted / 1000n - (shifted % 1000n < 0n ? 1n : 0n)
 }
