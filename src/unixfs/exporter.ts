@@ -60,6 +60,8 @@ export interface ExportOptions extends AbortOptions {
   checkName: (name: string) => void
   /** Default: in order. Only for sinks that take content in any order. */
   firstLeaf?: FirstLeaf | undefined
+  /** The most files and folders in the tree. Default 20,000,000. */
+  maxEntries?: number | undefined
   onProgress: (progress: ExportProgress) => void
 }
 
@@ -115,7 +117,7 @@ class Export {
   constructor(root: CID, sink: ContentSink, options: ExportOptions) {
     this.#sink = sink
     this.#options = options
-    this.#walk = new Walk(root, options.checkName, options.firstLeaf)
+    this.#walk = new Walk(root, options.checkName, options.firstLeaf, options.maxEntries)
   }
 
   async run(): Promise<void> {

@@ -34,6 +34,9 @@ const MAX_LEAF_NODES_AHEAD = 128
 const MAX_HELD_BYTES = 8 * MiB
 /** Where those that were on their way bring so many more, the tree is made to be too much. */
 const MAX_HELD_CHILDREN = 500_000
+/** A few nodes can stand for more folders than a disk holds, by having each other as entries over and over. */
+const MAX_ENTRIES = 20_000_000
+
 /** What resolving a node brings to light. */
 export type Found =
   | { type: 'link'; path: readonly string[]; target: string; metadata: NodeMetadata | undefined }
@@ -58,15 +61,23 @@ export class Walk {
   #nodesAhead = 0
   #heldBytes = 0
   #heldChildren = 0
+  readonly #maxEntries: number
+  #entries = 0
   #files = 0
   #totalBytes = 0
   /** Parts whose size nothing has told: the root until it arrives, and parts of sharded folders. */
   #unmeasured = 1
 
   /** @param checkName - throws for a name that must not reach the disk; its entry is then refused */
-  constructor(root: CID, checkName: (name: string) => void, firstLeaf: FirstLeaf = () => 0) {
+  constructor(
+    root: CID,
+    checkName: (name: string) => void,
+    firstLeaf: FirstLeaf = () => 0,
+    maxEntries: number = MAX_ENTRIES,
+  ) {
     this.#root = root
     this.#firstLeaf = firstLeaf
+    this.#maxEntries = maxEntries
     this.#checkName = checkName
   }
 
@@ -242,6 +253,10 @@ export class Walk {
         return false
       }
     })
+    this.#entries += entries.length
+    if (this.#entries > this.#maxEntries) {
+      throw new P2PError('limit', `The tree has more than ${this.#maxEntries} files and folders`)
+    }
     for (const { tsize } of entries) this.#totalBytes += tsize
     const subShards = node.kind === 'shard' ? placed(node, buckets) : []
     this.#unmeasured += subShards.length

@@ -123,6 +123,7 @@ export async function exported(
   source: Source,
   sink = new MemorySink(),
   firstLeaf?: (leaves: number) => number,
+  maxEntries?: number,
 ): Promise<MemorySink> {
   await exportTree(root.block.cid, sink, {
     nodes: source,
@@ -133,6 +134,7 @@ export async function exported(
     onOpaque: (path) => sink.opaque.push(path.join('/')),
     checkName: safeEntryName,
     firstLeaf,
+    maxEntries,
     onProgress: () => {},
   })
   return sink

@@ -166,6 +166,20 @@ describe('exporter', () => {
     await assert.rejects(exported(root, source), (error) => hasCode(error, 'limit'))
   })
 
+  test('folders that stand for endlessly many by having each other are refused', async () => {
+    let node = folderOf({})
+    const all = [node]
+    for (let level = 0; level < 40; level++) {
+      node = folderOf({ one: node, other: node })
+      all.push(node)
+    }
+    const source = new Source().hold(...all)
+    const sink = new MemorySink()
+    await assert.rejects(exported(node, source, sink, undefined, 1000), (error) => hasCode(error, 'limit'))
+    assert.ok(sink.folders.length <= 1000)
+    assert.equal((await exported(all[8]!, source, new MemorySink(), undefined, 1000)).folders.length, 511)
+  })
+
   test('entries with names that lead elsewhere are left out, the rest comes out', async () => {
     const good = leaf(numberedBlock(1))
     const root = folderOf({ good, '..': good, 'a/b': good, 'x\0y': good })

@@ -1,12 +1,13 @@
 /** Whatever `add` takes, `get` gives back: through a real repo, in one process, with nobody else asked. */
 
 import assert from 'node:assert/strict'
-import { mkdir, rm, symlink, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, rm, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import fc from 'fast-check'
 import type { CID } from 'multiformats/cid'
 import { FsBlockStore } from '../../../src/blockstore/fs-blockstore.ts'
+import { hasCode } from '../../../src/common/errors.ts'
 import { KiB, MiB } from '../../../src/common/units.ts'
 import { parseCid } from '../../../src/dag/cid.ts'
 import { type Node, openNode } from '../../../src/node/open.ts'
@@ -111,4 +112,17 @@ test('a folder is the same on both sides of where it becomes a HAMT', async (t) 
     assert.equal(decodeNode(cid, (await store.get(cid))!).kind, kind)
     assert.deepEqual(await describeTree(copy), await describeTree(source))
   }
+})
+
+test('a target whose folder is not there is refused with what to do, and nothing is made', async (t) => {
+  const { node, folder } = await openLocalNode(t)
+  const source = join(folder, 'source')
+  await writeFile(source, 'content')
+  const { roots } = await node.add([{ path: source }])
+  const get = (path: string) => node.get(roots[0]?.cid ?? '', { target: { kind: 'path', path }, offline: true })
+  await assert.rejects(get(join(folder, 'a', 'b', 'copy')), (error) => {
+    return hasCode(error, 'io') && /There is no folder .*a\/b$/.test(error.message) && /mkdir -p/.test(error.hint ?? '')
+  })
+  await assert.rejects(get(join(source, 'copy')), (error) => hasCode(error, 'io') && /not a folder/.test(error.message))
+  assert.deepEqual((await readdir(folder)).toSorted(), ['repo', 'source'])
 })
