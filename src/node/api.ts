@@ -49,15 +49,29 @@ export type GetTarget =
   | { kind: 'path'; path: string }
   /** Inside this folder, under the name that the reference suggests. */
   | { kind: 'inside'; folder: string }
-  /** In order to this writer, from `offset` on (default 0); files only. `write` resolves when more may be written. */
-  | { kind: 'stream'; write: (bytes: Uint8Array) => Promise<void>; offset?: number | undefined }
+  /**
+   * In order to this writer; files only. From byte `offset` on (default 0), `length` bytes at most (default: all there
+   * are), and only the blocks that hold them. `write` resolves when more may be written.
+   */
+  | {
+      kind: 'stream'
+      write: (bytes: Uint8Array) => Promise<void>
+      offset?: number | undefined
+      length?: number | undefined
+    }
 
-export interface GetOptions extends OperationOptions {
-  target: GetTarget
+/** Of every operation that fetches what is not here. */
+export interface FetchingOptions extends OperationOptions {
   /** Multiaddrs of peers to ask, each with a `/p2p/<peer id>`. */
   peers?: string[] | undefined
   /** Longest time in milliseconds without a new verified byte. Default 60,000. */
   timeoutMs?: number | undefined
+  /** Use the local store alone. */
+  offline?: boolean | undefined
+}
+
+export interface GetOptions extends FetchingOptions {
+  target: GetTarget
   /** Replace what stands at the target. */
   force?: boolean | undefined
   /** The same call has been made before, and its holder ended: a file that it had finished is the result. */
@@ -67,8 +81,6 @@ export interface GetOptions extends OperationOptions {
   copy?: boolean | undefined
   /** Tell others that this node has some of it, so that they fetch from here meanwhile. Default true. */
   seed?: boolean | undefined
-  /** Use the local store alone. */
-  offline?: boolean | undefined
 }
 
 interface GetPeerResult {
