@@ -3,16 +3,18 @@
  * watch meanwhile, and ends the operation when there is no point in waiting any longer.
  */
 
+import type { CID } from 'multiformats/cid'
 import type { BlockStore } from '../../blockstore/blockstore.ts'
 import type { Clock } from '../../common/clock.ts'
 import { P2PError } from '../../common/errors.ts'
 import type { OnProgress } from '../../common/progress.ts'
 import { formatDuration, KiB, MINUTE_MS } from '../../common/units.ts'
+import type { BlockReader } from '../../dag/block.ts'
 import { type Ref, sourcesOf } from '../../dag/ref.ts'
 import { BlockService } from '../../exchange/blockservice.ts'
 import type { Exchange, Session } from '../../exchange/exchange.ts'
 import type { Routing } from '../../routing/routing.ts'
-import type { FetchingOptions } from '../api.ts'
+import type { FetchingOptions } from '../api/operation.ts'
 import { Sources } from './sources.ts'
 
 const DEFAULT_TIMEOUT_MS = MINUTE_MS
@@ -48,6 +50,14 @@ export interface Watched {
 export class Fetching {
   /** Everything that is here or at others. Whatever waits for a block rejects when the fetching ends. */
   readonly blocks: BlockService
+  /** The same for nodes: those that come from others stay in the store, so that they are here for the next look. */
+  readonly nodes: BlockReader = {
+    fetch: async (cid, options) => {
+      const block = await this.blocks.fetch(cid, options)
+      await this.keep(cid, block)
+      return block
+    },
+  }
   readonly #parts: FetchingParts
   readonly #ref: Ref
   readonly #options: FetchingOptions
@@ -109,6 +119,11 @@ export class Fetching {
     if (this.#options.offline === true) return undefined
     this.#opening ??= this.#open()
     return this.#opening
+  }
+
+  /** Stores a block if it may have come from others. */
+  async keep(cid: CID, block: Uint8Array): Promise<void> {
+    if (this.#session !== undefined) await this.#parts.store.put(cid, block)
   }
 
   async close(): Promise<void> {
