@@ -111,7 +111,7 @@ class LocalNode implements Node {
       onLost: (path) => this.#warn(`${path} was changed, moved or removed: it is not served any more`),
     })
     this.#store = new LocalBlockStore(files, this.#references)
-    this.#pins = new Pins(repo.database.space('pin'), systemClock)
+    this.#pins = new Pins(repo.database, systemClock)
   }
 
   get peerId(): string {
