@@ -37,6 +37,12 @@ export function parseDuration(text: string, flag: string): number {
   })
 }
 
+/** Flags of the commands that need the repo. */
+export interface HoldFlags {
+  /** Longest wait for a holder that does not answer, in milliseconds. */
+  timeout?: number
+}
+
 /** Flags of the commands that exchange blocks; null for no limit. */
 export interface LimitFlags {
   limitUp?: number | null

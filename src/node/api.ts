@@ -4,12 +4,8 @@
  * Paths are absolute, options are values, progress is plain data, and failures are `P2PError`s.
  */
 
-import type { AbortOptions } from '../common/abort.ts'
-import type { OnProgress } from '../common/progress.ts'
-
-interface OperationOptions extends AbortOptions {
-  onProgress?: OnProgress | undefined
-}
+import type { IdResult } from './api/network.ts'
+import type { OperationOptions, WriteBytes } from './api/operation.ts'
 
 /** A path on this machine, or bytes that arrive (stdin). */
 export type AddSource = { path: string } | { name: string; content: AsyncIterable<Uint8Array> }
@@ -50,7 +46,7 @@ export type GetTarget =
   /** Inside this folder, under the name that the reference suggests. */
   | { kind: 'inside'; folder: string }
   /** In order to this writer, from `offset` on (default 0); files only. `write` resolves when more may be written. */
-  | { kind: 'stream'; write: (bytes: Uint8Array) => Promise<void>; offset?: number | undefined }
+  | { kind: 'stream'; write: WriteBytes; offset?: number | undefined }
 
 export interface GetOptions extends OperationOptions {
   target: GetTarget
@@ -96,6 +92,20 @@ export interface GetResult {
   }
 }
 
+/**
+ * The operations whose options are plain values (`value-kinds.ts`) and, where they need them, `onEvent` for parts of the
+ * result as they come, `content` for a stream from the caller, `write` for bytes of the result. How each is done, and
+ * what of it another process may ask for, stands in `operations.ts`.
+ */
+interface Operations {
+  /** @throws P2PError `bad-config` for a damaged identity */
+  id(options: OperationOptions): Promise<IdResult>
+}
+
+export type OperationName = keyof Operations
+export type OptionsOf<Name extends OperationName> = Parameters<Operations[Name]>[0]
+export type ResultOf<Name extends OperationName> = Awaited<ReturnType<Operations[Name]>>
+
 export interface Api {
   /**
    * Imports files, folders and streams, makes them durable and pins them.
@@ -108,6 +118,8 @@ export interface Api {
    * `bad-data`
    */
   get(ref: string, options: GetOptions): Promise<GetResult>
+  /** Any other operation. @throws P2PError as {@link Operations} says of it */
+  run<Name extends OperationName>(name: Name, options: OptionsOf<Name>): Promise<ResultOf<Name>>
   /** Lets go of the repo and the network. */
   close(): Promise<void>
 }

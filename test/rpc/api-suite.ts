@@ -198,4 +198,12 @@ export function apiSuite(name: string, make: (t: TestContext) => Promise<MadeApi
     ])
     assert.equal(await sha256OfFile(target.path), digest)
   })
+
+  apiTest('an operation of the table takes its options and gives its result', async ({ api }) => {
+    const [first, second] = [await api.run('id', {}), await api.run('id', {})]
+    assert.match(first.peerId, /^12D3Koo/)
+    assert.deepEqual(second, { peerId: first.peerId, multiaddrs: [] })
+    const reason = new Error('ended by the user')
+    await assert.rejects(api.run('id', { signal: AbortSignal.abort(reason) }), (error) => error === reason)
+  })
 }

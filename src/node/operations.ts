@@ -1,0 +1,36 @@
+/**
+ * The table of operations: each one's logic, loaded when it runs, and what of its options another process may send.
+ *
+ * A new operation is its types in `api/` and a line in `Operations` (`api.ts`), its logic in `operations/`, and an entry
+ * here. It then works on the node that holds the repo and through the socket, and is called with `Api.run`.
+ */
+
+import type { OperationName, OptionsOf, ResultOf } from './api.ts'
+import type { NodeParts } from './parts.ts'
+import type { OptionKinds, ValueKind } from './value-kinds.ts'
+
+interface Operation<Name extends OperationName> {
+  options: OptionKinds<OptionsOf<Name>>
+  run(parts: NodeParts, options: OptionsOf<Name>): Promise<ResultOf<Name>>
+  /** Longest call in bytes of JSON. Default 1 MiB. */
+  maxCallBytes?: number
+  /** Whether it asks other peers, so that what the caller was told about the network matters. Default false. */
+  usesNetwork?: boolean
+  /**
+   * The options with which it goes on after so many bytes of its result. Without it, it starts over when its holder ends,
+   * and the bytes that the caller has are left out; then they must be the same every time.
+   */
+  resume?(options: OptionsOf<Name>, writtenBytes: number): OptionsOf<Name>
+}
+
+export const OPERATIONS: { readonly [Name in OperationName]: Operation<Name> } = {
+  id: {
+    options: {},
+    run: async (parts) => (await import('./operations/id.ts')).id(parts),
+  },
+}
+
+/** What another process may send as options of an operation. */
+export function optionKinds(name: OperationName): Readonly<Record<string, ValueKind>> {
+  return OPERATIONS[name].options
+}

@@ -1,0 +1,42 @@
+/** What operations are made of: the parts of a node that holds its repo. Joined by `open.ts`; each operation names those it needs. */
+
+import type { Bitswap } from '../bitswap/bitswap.ts'
+import type { BlockStore } from '../blockstore/blockstore.ts'
+import type { References } from '../blockstore/references.ts'
+import type { Clock } from '../common/clock.ts'
+import type { KeyedLock } from '../common/keyed-lock.ts'
+import type { Host } from '../net/host.ts'
+import type { Pins } from '../pin/pins.ts'
+import type { Repo } from '../repo/repo.ts'
+import type { DhtRouting } from '../routing/dht.ts'
+import type { Provider } from '../routing/provider.ts'
+import type { NetworkSettings } from './network-settings.ts'
+
+/** The network once it is started. */
+export interface Network {
+  peerId: string
+  host: Host
+  exchange: Bitswap
+  routing: DhtRouting
+  /** Nobody is dialled but who is named. */
+  isolated: boolean
+}
+
+export interface NodeParts {
+  repo: Repo
+  store: BlockStore
+  references: References
+  pins: Pins
+  /** Two downloads to one target, which is what they build under the same name beside it, take turns. */
+  targets: KeyedLock
+  clock: Clock
+  /** Which boot of the machine this is. */
+  bootId: string
+  settings: NetworkSettings
+  /** Starts the network when it is first asked for. @throws P2PError `network`, `bad-config` */
+  network: () => Promise<Network>
+  /** The network if it is started, which this does not do. */
+  startedNetwork: () => Network | undefined
+  /** What announces the roots; undefined where none are announced. */
+  provider: () => Provider | undefined
+}
