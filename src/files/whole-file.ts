@@ -1,9 +1,9 @@
 /** A file that appears under its name once it is whole. Used by operations that write one piece after the other. */
 
-import { open } from 'node:fs/promises'
-import { rm } from 'node:fs/promises'
+import { open, rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import type { CID } from 'multiformats/cid'
+import { syncFolder } from '../blockstore/open-file.ts'
 import { localIoError } from '../common/errors.ts'
 import { refuseExisting, refuseFolder, refuseSpecial, replaceTarget, temporaryPath } from './target.ts'
 
@@ -15,10 +15,10 @@ export interface WholeFileOptions {
 }
 
 /**
- * Writes the pieces and makes them durable. Nothing is left of it if that fails.
+ * Writes the pieces and makes them durable. If that fails nothing is left of it.
  *
  * @returns the bytes written
- * @throws P2PError `target-exists`, `io`, `disk-full`; whatever `pieces` throws
+ * @throws P2PError `target-exists` before anything is taken, `io`, `disk-full`; whatever `pieces` throws
  */
 export async function writeWholeFile(
   target: string,
@@ -30,26 +30,34 @@ export async function writeWholeFile(
   await refuseFolder(target)
   const temporary = temporaryPath(target, root)
   try {
-    const bytes = await writePieces(temporary, pieces)
+    const bytes = await writePieces(temporary, target, pieces)
     if (!force) await refuseExisting(target)
     await replaceTarget(temporary, target)
     await syncFolder(dirname(target))
     return bytes
-  } catch (error) {
+  } finally {
     await rm(temporary, { force: true })
-    throw localIoError(error, 'write', target)
   }
 }
 
-async function writePieces(path: string, pieces: AsyncIterable<Uint8Array>): Promise<number> {
-  const file = await open(path, 'w', 0o666)
+async function writePieces(path: string, target: string, pieces: AsyncIterable<Uint8Array>): Promise<number> {
+  const writing = async <T>(action: () => Promise<T>): Promise<T> => {
+    try {
+      return await action()
+    } catch (error) {
+      throw localIoError(error, 'write', target)
+    }
+  }
+  // One that was left, or put there by somebody else, is not written to.
+  await writing(() => rm(path, { force: true }))
+  const file = await writing(() => open(path, 'wx'))
   try {
     let bytes = 0
     for await (const piece of pieces) {
-      await file.writeFile(piece)
+      await writing(() => file.writeFile(piece))
       bytes += piece.byteLength
     }
-    await file.datasync()
+    await writing(() => file.datasync())
     return bytes
   } finally {
     await file.close()

@@ -34,8 +34,8 @@ export interface CarImportOptions extends OperationOptions {
 export interface ImportedRoot {
   cid: string
   pinned: boolean
-  /** A block below it that is not in the file and not here; null if it is whole. */
-  missing: string | null
+  /** Why it could not be pinned, such as a block below it that is neither in the file nor here. */
+  problem: string | null
 }
 
 export interface CarImportResult {
@@ -61,11 +61,11 @@ export interface BlockStat {
 }
 
 export interface BlockPutOptions extends OperationOptions {
-  /** Default `raw`, as in `api/look.ts`. */
+  /** By its name (`dag/codecs.ts`). Default `raw`. */
   codec?: string | undefined
   /** Default `sha2-256`. */
   hash?: string | undefined
-  /** Name the block by CIDv0, which needs `dag-pb` and `sha2-256`. Default false. */
+  /** Name it by CIDv0, as the `dag-pb` node that it has to be. Default false. */
   v0?: boolean | undefined
   content: AsyncIterable<Uint8Array>
 }

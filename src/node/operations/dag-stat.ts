@@ -1,6 +1,6 @@
 /** `dag stat`: how many blocks DAGs have, and how large they are; each block is counted once. */
 
-import { blockKey, type BlockKey } from '../../dag/cid.ts'
+import { type BlockKey, blockKey } from '../../dag/cid.ts'
 import { walkDepthFirst } from '../../dag/depth-first.ts'
 import { parseRef } from '../../dag/ref.ts'
 import { resolvePath } from '../../unixfs/path.ts'

@@ -1,8 +1,8 @@
 /** `ls`: what is in a folder, entry by entry as it is found. */
 
 import type { CID } from 'multiformats/cid'
-import { codecName } from '../../dag/codecs.ts'
 import { RAW } from '../../dag/cid.ts'
+import { codecName } from '../../dag/codecs.ts'
 import { parseRef, type Ref } from '../../dag/ref.ts'
 import { type Description, describeBlock } from '../../unixfs/describe.ts'
 import { listFolder } from '../../unixfs/list.ts'
@@ -39,16 +39,12 @@ async function* entriesBelow(
   { long = false, recursive = false }: LsOptions,
 ): AsyncGenerator<LsEntry> {
   const readNode = async (cid: CID) => await nodes.fetch(cid, { signal })
-  // The content of a raw leaf does not have to come for its size, which its folder says.
-  const describe = async ({ cid, tsize }: { cid: CID; tsize: number }): Promise<Description> =>
-    cid.code === RAW ? { type: 'file', bytes: tsize, node: undefined } : describeBlock(cid, await readNode(cid))
-
   const top = describeBlock(root, await (root.code === RAW ? blocks : nodes).fetch(root, { signal }))
   if (top.type !== 'folder') {
     yield entryOf(ref.path.at(-1) ?? root.toString(), root, top)
     return
   }
-  const options = { readNode, recursive, describe: long || recursive ? describe : undefined }
+  const options = { readNode, recursive, describe: long || recursive }
   for await (const { path, cid, description } of listFolder(top.node, options)) {
     yield entryOf(path.join('/'), cid, description)
   }
