@@ -33,14 +33,22 @@ export interface ServeOptions extends Omit<NodeOptions, 'role'> {
 const STOP_DEADLINE_SECONDS = 8
 
 /**
- * Serves until the signal aborts, which is a normal return, whenever it comes.
+ * Serves until the signal aborts or `p2p stop` asks it to end, which is a normal return, whenever it comes.
  *
  * @throws P2PError `repo-held`, `repo-version`, `bad-config`, `network` if nothing can be listened on, `io`
  */
-export async function runServe({ places, ...options }: ServeOptions, { signal, onEvent }: ServeIo): Promise<void> {
+export async function runServe(
+  { places, ...options }: ServeOptions,
+  { signal: until, onEvent }: ServeIo,
+): Promise<void> {
   const { location, onProgress } = options
+  const stopping = new AbortController()
+  const stop = () => stopping.abort()
+  if (until.aborted) stop()
+  until.addEventListener('abort', stop, { once: true })
+  const { signal } = stopping
   try {
-    const node = await openNode({ ...options, role: 'server', signal })
+    const node = await openNode({ ...options, role: 'server', signal, onStop: stop })
     let socket: ApiServer | undefined
     try {
       socket = await serveApi(node, { dataDir: location.dataDir, places, onProgress })
@@ -59,6 +67,8 @@ export async function runServe({ places, ...options }: ServeOptions, { signal, o
     }
   } catch (error) {
     if (!signal.aborted) throw error
+  } finally {
+    until.removeEventListener('abort', stop)
   }
 }
 

@@ -4,7 +4,18 @@
  * Paths are absolute, options are values, progress is plain data, and failures are `P2PError`s.
  */
 
-import type { IdResult } from './api/network.ts'
+import type {
+  ConnectOptions,
+  ConnectResult,
+  FindOptions,
+  FindResult,
+  IdResult,
+  PeersResult,
+  StatusOptions,
+  StatusResult,
+  StayOptions,
+  StopResult,
+} from './api/network.ts'
 import type { OperationOptions, WriteBytes } from './api/operation.ts'
 
 /** A path on this machine, or bytes that arrive (stdin). */
@@ -100,6 +111,18 @@ export interface GetResult {
 interface Operations {
   /** @throws P2PError `bad-config` for a damaged identity */
   id(options: OperationOptions): Promise<IdResult>
+  /** Whoever is connected. */
+  peers(options: OperationOptions): Promise<PeersResult>
+  /** Connects to a peer. @throws P2PError `bad-ref`, `network` */
+  connect(options: ConnectOptions): Promise<ConnectResult>
+  /** Looks for peers that have a root. @throws P2PError `bad-ref`, `no-provider`, `timeout` */
+  find(options: FindOptions): Promise<FindResult>
+  /** What is kept, and what serves it. */
+  status(options: StatusOptions): Promise<StatusResult>
+  /** Lets the server on this repo end. @throws P2PError `not-found` if there is none */
+  stop(options: OperationOptions): Promise<StopResult>
+  /** Goes on until the signal aborts, which is how it ends: keeps a caller with whoever holds the repo. */
+  stay(options: StayOptions): Promise<never>
 }
 
 export type OperationName = keyof Operations
