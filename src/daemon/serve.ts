@@ -30,7 +30,7 @@ export interface ServeOptions extends Omit<NodeOptions, 'role'> {
 }
 
 /** Supervisors kill after 10 s at the earliest. */
-const STOP_DEADLINE_SECONDS = 8
+export const STOP_DEADLINE_SECONDS = 8
 
 /**
  * Serves until the signal aborts or `p2p stop` asks it to end, which is a normal return, whenever it comes.
@@ -42,11 +42,7 @@ export async function runServe(
   { signal: until, onEvent }: ServeIo,
 ): Promise<void> {
   const { location, onProgress } = options
-  const stopping = new AbortController()
-  const stop = () => stopping.abort()
-  if (until.aborted) stop()
-  until.addEventListener('abort', stop, { once: true })
-  const { signal } = stopping
+  const { signal, stop, release } = stopsToo(until)
   try {
     const node = await openNode({ ...options, role: 'server', signal, onStop: stop })
     let socket: ApiServer | undefined
@@ -68,8 +64,17 @@ export async function runServe(
   } catch (error) {
     if (!signal.aborted) throw error
   } finally {
-    until.removeEventListener('abort', stop)
+    release()
   }
+}
+
+/** A signal that aborts when the given one does, or when it is told to; `release` lets go of the given one. */
+export function stopsToo(until: AbortSignal): { signal: AbortSignal; stop: () => void; release: () => void } {
+  const stopping = new AbortController()
+  const stop = () => stopping.abort(until.reason)
+  if (until.aborted) stop()
+  until.addEventListener('abort', stop, { once: true })
+  return { signal: stopping.signal, stop, release: () => until.removeEventListener('abort', stop) }
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

@@ -2,7 +2,7 @@
 
 import type { Command } from 'commander'
 import type { Context } from '../context.ts'
-import { parseDuration, parseLimit } from '../flags.ts'
+import { collect, parseDuration, parseLimit } from '../flags.ts'
 import type { Outcome } from '../outcome.ts'
 
 /** Runs a command in its context. */
@@ -30,6 +30,17 @@ export function addHoldTimeout(command: Command): Command {
     'longest wait for a repo whose holder does not answer (default: 30s)',
     durationOf('--timeout'),
   )
+}
+
+/** Where commands that serve are reached. */
+export function addAddresses(command: Command): Command {
+  return command
+    .option(
+      '--listen <multiaddr>',
+      'address to listen on, repeats; port 0 picks a free one (default: the configuration, else port 4001)',
+      collect,
+    )
+    .option('--announce <multiaddr>', 'address to tell to others in place of the own ones, repeats', collect)
 }
 
 export function addLimits(command: Command): Command {

@@ -1,8 +1,6 @@
 /** `p2p serve`, and what looks after it: their flags and help. */
 
-import type { Command } from 'commander'
-import { collect } from '../flags.ts'
-import { addHoldTimeout, addLimits, type Declare, durationOf } from './declaration.ts'
+import { addAddresses, addHoldTimeout, addLimits, type Declare, durationOf } from './declaration.ts'
 
 export const declareServe: Declare = (program, run) => {
   const serve = program
@@ -35,15 +33,4 @@ export const declareServe: Declare = (program, run) => {
   addHoldTimeout(stop).action((flags) =>
     run(async (context) => (await import('../commands/stop.ts')).stop(context, flags)),
   )
-}
-
-/** Where commands that serve are reached. */
-function addAddresses(command: Command): Command {
-  return command
-    .option(
-      '--listen <multiaddr>',
-      'address to listen on, repeats; port 0 picks a free one (default: the configuration, else port 4001)',
-      collect,
-    )
-    .option('--announce <multiaddr>', 'address to tell to others in place of the own ones, repeats', collect)
 }

@@ -13,11 +13,11 @@ export interface StayOptions extends OperationOptions {
   onEvent: OnEvent<StayEvent>
 }
 
-interface StayEvent extends IdResult {
+export interface StayEvent extends IdResult {
   /** Whether whoever holds the repo serves others until it is ended. */
   serves: boolean
-  /** The command that holds the repo, as `p2p serve`. */
-  holder: string
+  /** Who holds the repo; the command as `p2p serve`. */
+  holder: { command: string; pid: number }
 }
 
 /** Bytes of what came from a peer and went to it, since it is connected. */

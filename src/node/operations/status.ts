@@ -5,7 +5,7 @@ import type { ServerStatus, StatusOptions, StatusResult } from '../api/network.t
 import type { NodeParts } from '../parts.ts'
 import { id } from './id.ts'
 
-type StatusParts = Pick<NodeParts, 'holder' | 'repo' | 'pins' | 'startedNetwork' | 'provider'>
+type StatusParts = Pick<NodeParts, 'holder' | 'repo' | 'pins' | 'network' | 'startedNetwork' | 'provider'>
 
 export async function status(parts: StatusParts, { onEvent, signal }: StatusOptions): Promise<StatusResult> {
   let roots = 0
