@@ -4,6 +4,7 @@
  * Paths are absolute, options are values, progress is plain data, and failures are `P2PError`s.
  */
 
+import type { ConfigSetOptions, ConfigSetResult } from './api/config.ts'
 import type {
   ConnectOptions,
   ConnectResult,
@@ -121,6 +122,8 @@ interface Operations {
   status(options: StatusOptions): Promise<StatusResult>
   /** Lets the server on this repo end. @throws P2PError `not-found` if there is none */
   stop(options: OperationOptions): Promise<StopResult>
+  /** Changes a setting of the user, durably. @throws P2PError `usage`, `bad-config`, `io`, `disk-full` */
+  'config-set'(options: ConfigSetOptions): Promise<ConfigSetResult>
   /** Goes on until the signal aborts, which is how it ends: keeps a caller with whoever holds the repo. */
   stay(options: StayOptions): Promise<never>
 }

@@ -50,6 +50,10 @@ export const OPERATIONS: { readonly [Name in OperationName]: Operation<Name> } =
     options: {},
     run: async (parts) => (await import('./operations/stop.ts')).stop(parts),
   },
+  'config-set': {
+    options: { name: 'string', words: 'strings' },
+    run: async (parts, options) => (await import('./operations/config-set.ts')).configSet(parts, options),
+  },
   stay: {
     options: {},
     usesNetwork: true,
