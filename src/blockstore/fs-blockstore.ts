@@ -151,6 +151,26 @@ export class FsBlockStore implements BlockStore {
     return names.filter((name) => !this.#temporaries.has(name)).map((name) => join(this.#folder, TEMPORARY, name))
   }
 
+  /** Bytes of the blocks that were set aside since they had changed. @throws P2PError `io` */
+  async corruptBytes(): Promise<number> {
+    let bytes = 0
+    for (const name of await this.#list(CORRUPT)) {
+      const stats = await stat(join(this.#folder, CORRUPT, name)).catch(() => undefined)
+      bytes += stats?.size ?? 0
+    }
+    return bytes
+  }
+
+  /** Removes the blocks that were set aside. @throws P2PError `io` */
+  async removeCorrupt(): Promise<void> {
+    const folder = join(this.#folder, CORRUPT)
+    try {
+      await rm(folder, { recursive: true, force: true })
+    } catch (error) {
+      throw localIoError(error, 'empty', folder)
+    }
+  }
+
   async #list(name: string): Promise<string[]> {
     const folder = join(this.#folder, name)
     try {
