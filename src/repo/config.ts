@@ -7,6 +7,7 @@ import { readFile } from 'node:fs/promises'
 import { editDistance } from '../common/edit-distance.ts'
 import { errnoOf, localIoError, messageOf, P2PError } from '../common/errors.ts'
 import { parseRate, RATE_HINT } from '../common/rate-text.ts'
+import { parseBytes } from '../common/units.ts'
 
 interface Setting<T> {
   default: T
@@ -41,7 +42,14 @@ const settings = {
   'limits.down': { default: null, parse: rate },
   /** Whether peers on this machine and in the local network are held to the limits too. */
   'limits.lan': { default: false, parse: yesOrNo },
-} satisfies Record<string, Setting<string[] | number | null | boolean>>
+  /** Whether what downloads left is announced, as what was pinned is. */
+  'seed.downloads': { default: true, parse: yesOrNo },
+  /** Most bytes of block files; null for no limit. */
+  'store.maxSize': { default: null, parse: size },
+  /** Percent of `store.maxSize` above which garbage is collected, and down to which it is. */
+  'store.highWater': { default: 90, parse: percent },
+  'store.lowWater': { default: 75, parse: percent },
+} satisfies Record<string, Setting<string[] | (number | null) | number | boolean>>
 
 type SettingName = keyof typeof settings
 
@@ -130,6 +138,18 @@ async function rate(value: unknown): Promise<number | null> {
   const parsed = typeof value === 'string' ? parseRate(value) : undefined
   if (parsed === undefined) throw new Error(`must be a rate, as "10MiB". ${RATE_HINT}`)
   return parsed
+}
+
+async function size(value: unknown): Promise<number | null> {
+  if (value === 'none') return null
+  const parsed = typeof value === 'string' ? parseBytes(value) : undefined
+  if (parsed === undefined) throw new Error('must be a size, as "10GiB", or "none"')
+  return parsed
+}
+
+async function percent(value: unknown): Promise<number> {
+  if (typeof value !== 'number' || !(value > 0 && value <= 100)) throw new Error('must be a number from 1 to 100')
+  return value
 }
 
 async function yesOrNo(value: unknown): Promise<boolean> {

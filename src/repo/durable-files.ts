@@ -4,6 +4,9 @@ import { mkdir, open, rename, rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { syncFolder } from '../blockstore/open-file.ts'
 
+/** Of the name under which a file is written before it takes its place. */
+export const TEMPORARY_SUFFIX = '.new'
+
 /** Makes the folder and those above it that are missing, readable by their owner alone. */
 export async function makeFolder(folder: string): Promise<void> {
   const firstMade = await mkdir(folder, { recursive: true, mode: 0o700 })
@@ -17,7 +20,7 @@ export async function makeFolder(folder: string): Promise<void> {
 
 /** Writes a file in one step: after a crash it is there whole, or not at all. Its owner alone can read it. */
 export async function writeFileDurably(file: string, content: string | Uint8Array): Promise<void> {
-  const temporary = `${file}.new`
+  const temporary = `${file}${TEMPORARY_SUFFIX}`
   // Left by a run that was killed here.
   await rm(temporary, { force: true })
   const handle = await open(temporary, 'wx', 0o600)
