@@ -19,6 +19,7 @@ import { P2PError } from '../common/errors.ts'
 
 export const DAG_PB = dagPb.code
 export const RAW = raw.code
+export const DAG_CBOR = 0x71
 export const IDENTITY_HASH = 0x00
 export const SHA2_256 = 0x12
 
