@@ -120,6 +120,14 @@ export class Pins {
     })
   }
 
+  /** Notes that not all of a kept root is here any more. */
+  async markPartial(cid: CID): Promise<void> {
+    await this.#lock.run(blockKey(cid), async () => {
+      const present = await this.get(cid)
+      if (present?.kind === 'kept') await this.#database.write([this.#put({ ...present, isPartial: true })])
+    })
+  }
+
   /**
    * Stops keeping a root; durable when it returns. Its blocks stay until gc.
    *

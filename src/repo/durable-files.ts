@@ -1,8 +1,9 @@
-/** Making files and folders that survive a power cut. Called by `repo.ts` and `identity.ts`, under the repo's lock. */
+/** Making files and folders that survive a power cut. Called under the repo's lock. */
 
 import { mkdir, open, rename, rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { syncFolder } from '../blockstore/open-file.ts'
+import { localIoError } from '../common/errors.ts'
 
 /** Of the name under which a file is written before it takes its place. */
 export const TEMPORARY_SUFFIX = '.new'
@@ -32,4 +33,13 @@ export async function writeFileDurably(file: string, content: string | Uint8Arra
   }
   await rename(temporary, file)
   await syncFolder(dirname(file))
+}
+
+/** @throws P2PError `io` */
+export async function removeFile(file: string): Promise<void> {
+  try {
+    await rm(file, { force: true })
+  } catch (error) {
+    throw localIoError(error, 'remove', file)
+  }
 }
