@@ -18,6 +18,11 @@ interface Operation<Name extends OperationName> {
   /** Whether it asks other peers, so that what the caller was told about the network matters. Default false. */
   usesNetwork?: boolean
   /**
+   * Whether it tells the same events in the same order every time, of which there may be very many: when it starts over,
+   * as many are left out as the caller has. Default false: those that the caller has are known by what they say.
+   */
+  ordersEvents?: boolean
+  /**
    * The options with which it goes on after so many bytes of its result. Without it, it starts over when its holder ends,
    * and the bytes that the caller has are left out; then they must be the same every time.
    */
@@ -34,6 +39,7 @@ export const OPERATIONS: { readonly [Name in OperationName]: Operation<Name> } =
   ls: {
     options: { ref: 'string', long: 'boolean?', recursive: 'boolean?', ...FETCHING },
     usesNetwork: true,
+    ordersEvents: true,
     run: async (parts, options) => (await import('./operations/ls.ts')).ls(parts, options),
   },
   cat: {

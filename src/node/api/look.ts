@@ -2,7 +2,7 @@
 
 import type { FetchingOptions, OnEvent, WriteBytes } from './operation.ts'
 
-export type EntryType =
+type EntryKind =
   | 'file'
   | 'folder'
   | 'symlink'
@@ -30,7 +30,7 @@ export interface LsEntry {
   /** The name of the CID's codec. */
   codec: string
   /** null where nobody has looked. */
-  type: EntryType | null
+  kind: EntryKind | null
   /** Bytes of a file's content; null where there is none, or where it is not known. */
   bytes: number | null
   /** Permission bits; null if the node has none. */
@@ -70,7 +70,7 @@ export interface InfoResult {
   version: 0 | 1
   codec: string
   hash: string
-  type: EntryType
+  kind: EntryKind
   /** Of file content; what a folder's links say as long as `complete` is false. */
   bytes: number
   /** Different ones, and their size. */

@@ -22,7 +22,7 @@ const WATCH_MS = 250
 /** So many bytes show that a block is on its way. */
 const LIFE_SIGN_BYTES = 64 * KiB
 
-export interface NetworkPart {
+interface NetworkPart {
   exchange: Exchange
   routing: Routing
   /** Nobody is dialled but the peers that an operation names. */

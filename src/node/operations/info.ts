@@ -49,7 +49,7 @@ function describe(root: CID, survey: Survey): Omit<InfoResult, 'here' | 'provide
     version: root.version,
     codec: codecName(root.code),
     hash: hashName(root.multihash.code),
-    type: survey.root.type,
+    kind: survey.root.type,
     bytes,
     blocks: survey.blocks.size,
     blockBytes,

@@ -56,7 +56,7 @@ function entryOf(path: string, cid: CID, description: Description | undefined): 
     path,
     cid: cid.toString(),
     codec: codecName(cid.code),
-    type: description?.type ?? null,
+    kind: description?.type ?? null,
     bytes: description?.type === 'file' ? description.bytes : null,
     mode: node?.metadata?.mode ?? null,
     mtime: isoTime(node?.metadata?.mtime),
