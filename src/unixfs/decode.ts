@@ -12,12 +12,10 @@ import { messageOf, P2PError } from '../common/errors.ts'
 import { ProtobufReader, WIRE_BYTES } from '../common/protobuf.ts'
 import { whyRefused } from '../dag/block.ts'
 import { DAG_PB, RAW } from '../dag/cid.ts'
+import { MAX_LINKS } from '../dag/links.ts'
 import type { DirectoryEntry } from './directory-entry.ts'
 import { readShard, type Shard } from './shard.ts'
 import { decodeUnixfs, type Mtime, type UnixfsData } from './unixfs-data.ts'
-
-/** The most links of a node that is read; a flat folder of 2 MiB has about 40,000. */
-export const MAX_LINKS = 65_536
 
 export interface FileChild {
   cid: CID
@@ -60,7 +58,10 @@ export function decodeNode(cid: CID, bytes: Uint8Array): DecodedNode {
   try {
     return decodeDagPb(bytes)
   } catch (cause) {
-    throw new P2PError('bad-data', `Block ${cid} is not readable: ${messageOf(cause)}`, { cause })
+    throw new P2PError('bad-data', `Block ${cid} is not readable: ${messageOf(cause)}`, {
+      hint: cause instanceof P2PError ? cause.hint : undefined,
+      cause,
+    })
   }
 }
 
@@ -68,7 +69,9 @@ function decodeDagPb(bytes: Uint8Array): DecodedNode {
   const names = readLinkNames(bytes)
   const node = dagPb.decode(bytes)
   if (node.Data === undefined)
-    throw new P2PError('bad-data', 'a dag-pb node without UnixFS data, so neither a file nor a folder')
+    throw new P2PError('bad-data', 'a dag-pb node without UnixFS data, so neither a file nor a folder', {
+      hint: 'Another program made it: "p2p block get" gives its bytes as they are.',
+    })
   const unixfs = decodeUnixfs(node.Data)
   const links = node.Links.map((link, index) => ({
     name: names[index]!,

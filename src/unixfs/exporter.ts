@@ -10,8 +10,8 @@ import { MiB } from '../common/units.ts'
 import { type BlockReader, MAX_BLOCK_BYTES } from '../dag/block.ts'
 import { type BlockKey, blockKey } from '../dag/cid.ts'
 import { type DecodedNode, decodeNode, type NodeMetadata } from './decode.ts'
-import { type Found, Walk } from './walk.ts'
-import { type FirstLeaf, isLeafStep, type LeafStep, type NodeStep, type Place, type WalkFile } from './walk-steps.ts'
+import { type Found, Walk, type WalkOptions } from './walk.ts'
+import { isLeafStep, type LeafStep, type NodeStep, overlap, type Place, type WalkFile } from './walk-steps.ts'
 
 /** Content that is asked for, has arrived or is being written. */
 const WINDOW_BYTES = 48 * MiB
@@ -43,7 +43,7 @@ export interface ContentSink {
   windowEnd(): number
 }
 
-export interface ExportOptions extends AbortOptions {
+export interface ExportOptions extends AbortOptions, WalkOptions {
   /** Gives inner nodes, and stores them. */
   nodes: BlockReader
   /** Gives leaves; whoever is behind it does not have to store them. */
@@ -56,19 +56,13 @@ export interface ExportOptions extends AbortOptions {
   onFailure: () => void
   /** Called with each block that is no part of a file tree, before it is written as a file of its own. */
   onOpaque: (path: readonly string[], cid: CID) => void
-  /** Throws for a name that must not reach the disk. */
-  checkName: (name: string) => void
-  /** Default: in order. Only for sinks that take content in any order. */
-  firstLeaf?: FirstLeaf | undefined
-  /** The most files and folders in the tree. Default 20,000,000. */
-  maxEntries?: number | undefined
   onProgress: (progress: ExportProgress) => void
 }
 
 export interface ExportProgress {
-  /** Content in place. */
+  /** Content in place, of what is asked for. */
   bytes: number
-  /** Content in the whole tree; null while parts of it are not known. */
+  /** Content in the whole tree, or in the range; null while parts of it are not known. */
   totalBytes: number | null
   /** Content that the sink has been given and has not taken yet. */
   queuedBytes: number
@@ -117,7 +111,7 @@ class Export {
   constructor(root: CID, sink: ContentSink, options: ExportOptions) {
     this.#sink = sink
     this.#options = options
-    this.#walk = new Walk(root, options.checkName, options.firstLeaf, options.maxEntries)
+    this.#walk = new Walk(root, options)
   }
 
   async run(): Promise<void> {
@@ -271,12 +265,17 @@ class Export {
       await this.#stateOf(place.file).opened
       await this.#sink.write(place, content, leaf)
     })
-    await this.#placed(place.file, content.byteLength)
+    await this.#placed(place.file, this.#wantedOf(place.offset, content.byteLength))
   }
 
   async #writeFile(file: WalkFile, content: Uint8Array, leaf: CID | undefined): Promise<void> {
     await this.#queued(content, () => this.#sink.writeFile(file, content, leaf))
-    this.#count(content.byteLength)
+    this.#count(this.#wantedOf(0, content.byteLength))
+  }
+
+  #wantedOf(offset: number, bytes: number): number {
+    const { range } = this.#options
+    return range === undefined ? bytes : overlap(range, offset, bytes)
   }
 
   /** Counts content as waiting for the sink while it is being written. */

@@ -13,14 +13,16 @@ import { P2PError } from '../common/errors.ts'
 import { MiB } from '../common/units.ts'
 import { whyRefused } from '../dag/block.ts'
 import { type Cursor, CursorQueue, FileCursor, FolderCursor, type SubShard } from './cursors.ts'
-import type { DecodedNode, NodeMetadata } from './decode.ts'
+import type { DecodedNode, FileChild, NodeMetadata } from './decode.ts'
 import { isInPlace, type Shard } from './shard.ts'
 import {
+  type ByteRange,
   type FirstLeaf,
   isLeafStep,
   type LeafStep,
   type NodeContext,
   type NodeStep,
+  overlap,
   type Place,
   type WalkFile,
 } from './walk-steps.ts'
@@ -50,9 +52,21 @@ export type Found =
   | { type: 'opaque'; path: readonly string[]; cid: CID }
   | { type: 'refused'; path: readonly string[]; reason: string }
 
+export interface WalkOptions {
+  /** Throws for a name that must not reach the disk; its entry is then refused. */
+  checkName: (name: string) => void
+  /** Default: in order. Only for sinks that take content in any order. */
+  firstLeaf?: FirstLeaf | undefined
+  /** Of a single file, only what holds these bytes is fetched. Default: all. */
+  range?: ByteRange | undefined
+  /** The most files and folders in the tree. Default 20,000,000. */
+  maxEntries?: number | undefined
+}
+
 export class Walk {
   readonly #checkName: (name: string) => void
   readonly #firstLeaf: FirstLeaf
+  readonly #range: ByteRange | undefined
   /** Nodes with inner nodes left to name, and nodes with leaves left: most have one kind only. */
   readonly #nodes = new CursorQueue((cursor) => cursor.hasNodes)
   readonly #leaves = new CursorQueue((cursor) => cursor.hasLeaves)
@@ -68,14 +82,9 @@ export class Walk {
   /** Parts whose size nothing has told: the root until it arrives, and parts of sharded folders. */
   #unmeasured = 1
 
-  /** @param checkName - throws for a name that must not reach the disk; its entry is then refused */
-  constructor(
-    root: CID,
-    checkName: (name: string) => void,
-    firstLeaf: FirstLeaf = () => 0,
-    maxEntries: number = MAX_ENTRIES,
-  ) {
+  constructor(root: CID, { checkName, firstLeaf = () => 0, range, maxEntries = MAX_ENTRIES }: WalkOptions) {
     this.#root = root
+    this.#range = range
     this.#firstLeaf = firstLeaf
     this.#maxEntries = maxEntries
     this.#checkName = checkName
@@ -179,7 +188,7 @@ export class Walk {
         return [this.#wholeFile(cid, path, node)]
       case 'file': {
         const file = this.#file(path, node.bytes, node.metadata)
-        this.#totalBytes += node.bytes
+        this.#totalBytes += this.#wantedOf(0, node.bytes)
         const first: Found =
           node.bytes > 0 ? { type: 'file', file } : { type: 'whole-file', file, content: node.content, leaf: undefined }
         return [first, ...this.#openFile(file, 0, depth, node, blockBytes)]
@@ -192,7 +201,7 @@ export class Walk {
     path: readonly string[],
     { content, metadata }: { content: Uint8Array; metadata?: NodeMetadata | undefined },
   ): Found {
-    this.#totalBytes += content.byteLength
+    this.#totalBytes += this.#wantedOf(0, content.byteLength)
     return { type: 'whole-file', file: this.#file(path, content.byteLength, metadata), content, leaf }
   }
 
@@ -222,9 +231,15 @@ export class Walk {
     node: Extract<DecodedNode, { kind: 'file' }>,
     blockBytes: number,
   ): Found[] {
-    this.#hold(new FileCursor(file, base, node.children, { depth, heldBytes: blockBytes, firstLeaf: this.#firstLeaf }))
+    const isWanted = (child: FileChild) => this.#wantedOf(base + child.offset, child.bytes) > 0
+    const children = this.#range === undefined ? node.children : node.children.filter(isWanted)
+    this.#hold(new FileCursor(file, base, children, { depth, heldBytes: blockBytes, firstLeaf: this.#firstLeaf }))
     if (node.content.byteLength === 0) return []
     return [{ type: 'content', place: { file, offset: base }, content: node.content, leaf: undefined }]
+  }
+
+  #wantedOf(offset: number, bytes: number): number {
+    return this.#range === undefined ? bytes : overlap(this.#range, offset, bytes)
   }
 
   #openFolder(

@@ -7,7 +7,7 @@ import { P2PError } from '../../src/common/errors.ts'
 import { type Block, bytesInCid, type FetchOptions } from '../../src/dag/block.ts'
 import { blockKey } from '../../src/dag/cid.ts'
 import { safeEntryName } from '../../src/files/safe-name.ts'
-import { type ContentSink, exportTree } from '../../src/unixfs/exporter.ts'
+import { type ContentSink, type ExportOptions, exportTree } from '../../src/unixfs/exporter.ts'
 import { encodeUnixfs } from '../../src/unixfs/unixfs-data.ts'
 import type { Place, WalkFile } from '../../src/unixfs/walk-steps.ts'
 import { dagPbBlock } from './blocks.ts'
@@ -122,8 +122,7 @@ export async function exported(
   root: { block: Pick<Block, 'cid'> },
   source: Source,
   sink = new MemorySink(),
-  firstLeaf?: (leaves: number) => number,
-  maxEntries?: number,
+  options: Partial<ExportOptions> = {},
 ): Promise<MemorySink> {
   await exportTree(root.block.cid, sink, {
     nodes: source,
@@ -133,9 +132,8 @@ export async function exported(
     onFailure: () => {},
     onOpaque: (path) => sink.opaque.push(path.join('/')),
     checkName: safeEntryName,
-    firstLeaf,
-    maxEntries,
     onProgress: () => {},
+    ...options,
   })
   return sink
 }

@@ -33,7 +33,7 @@ describe('exporter', () => {
     const entries = Object.fromEntries(leaves.slice(6).map((child, index) => [`${index}`, child]))
     const root = folderOf({ file, ...entries })
     const source = new Source().hold(...leaves, file, root)
-    const sink = await exported(root, source, undefined, (count) => count - 2)
+    const sink = await exported(root, source, undefined, { firstLeaf: (count) => count - 2 })
     const order = source.asked.flatMap((cid) => {
       const index = leaves.findIndex(({ block }) => block.cid.toString() === cid)
       return index === -1 ? [] : [index]
@@ -131,28 +131,41 @@ describe('exporter', () => {
     assert.deepEqual(Buffer.concat(written), Buffer.concat(content))
   })
 
-  test('a stream that starts in the middle has the rest, and fetches no leaf that ends before', async () => {
+  test('a part of a file is read from the blocks that hold it, and no others', async () => {
     const leaves = Array.from({ length: 6 }, (_, index) => leaf(numberedBlock(index, 100)))
     const halves = [fileOf(leaves.slice(0, 3)), fileOf(leaves.slice(3))]
     const root = fileOf(halves)
     const content = Buffer.concat(leaves.map(({ block }) => block.bytes))
-    for (const [start, fetched] of [
-      [0, 6],
-      [99, 6],
-      [100, 5],
-      [250, 4],
-      [600, 0],
-      [601, 0],
+    for (const [offset, length, fetchedBlocks] of [
+      [0, undefined, 1 + 2 + 6],
+      [99, undefined, 1 + 2 + 6],
+      [100, undefined, 1 + 2 + 5],
+      [250, undefined, 1 + 2 + 4],
+      [300, undefined, 1 + 1 + 3],
+      [600, undefined, 1],
+      [601, undefined, 1],
+      [0, 0, 1],
+      [0, 100, 1 + 1 + 1],
+      [0, 101, 1 + 1 + 2],
+      [299, 2, 1 + 2 + 2],
+      [550, 100, 1 + 1 + 1],
     ] as const) {
       const source = new Source().hold(root, ...halves, ...leaves)
       const written: Uint8Array[] = []
+      const part = { offset, length }
       const sink = new StreamOutput(async (bytes) => {
         written.push(bytes)
-      }, start)
-      await exported(root, source, sink as unknown as MemorySink)
-      assert.deepEqual(Buffer.concat(written), content.subarray(start), `from ${start}`)
-      const asked = leaves.filter(({ block }) => source.asked.includes(block.cid.toString()))
-      assert.equal(asked.length, fetched, `from ${start}`)
+      }, part)
+      const shown = JSON.stringify(part)
+      const wanted = content.subarray(offset, length === undefined ? undefined : offset + length)
+      const progress: number[] = []
+      await exported(root, source, sink as unknown as MemorySink, {
+        range: sink.range,
+        onProgress: ({ bytes, totalBytes }) => progress.push(bytes, totalBytes ?? -1),
+      })
+      assert.deepEqual(Buffer.concat(written), wanted, shown)
+      assert.equal(new Set(source.asked).size, fetchedBlocks, shown)
+      assert.deepEqual(progress.slice(-2), [wanted.byteLength, wanted.byteLength], shown)
     }
   })
 
@@ -175,9 +188,9 @@ describe('exporter', () => {
     }
     const source = new Source().hold(...all)
     const sink = new MemorySink()
-    await assert.rejects(exported(node, source, sink, undefined, 1000), (error) => hasCode(error, 'limit'))
+    await assert.rejects(exported(node, source, sink, { maxEntries: 1000 }), (error) => hasCode(error, 'limit'))
     assert.ok(sink.folders.length <= 1000)
-    assert.equal((await exported(all[8]!, source, new MemorySink(), undefined, 1000)).folders.length, 511)
+    assert.equal((await exported(all[8]!, source, undefined, { maxEntries: 1000 })).folders.length, 511)
   })
 
   test('entries with names that lead elsewhere are left out, the rest comes out', async () => {

@@ -48,7 +48,9 @@ test('files of any layout, size and kind of leaf come out whole, in any order an
         chunker: fixedSize({ chunkSize: CHUNK_BYTES }),
         layout: (layout === 'trickle' ? trickle : balanced)({ maxChildrenPerNode: MAX_CHILDREN }),
       })
-      const sink = await exported({ block: { cid } }, source, undefined, (leaves) => firstLeaf % Math.max(1, leaves))
+      const sink = await exported({ block: { cid } }, source, undefined, {
+        firstLeaf: (leaves) => firstLeaf % Math.max(1, leaves),
+      })
       assert.deepEqual(sink.files.get(''), content)
       assert.ok(sink.closed.has(''))
       const streamed: Uint8Array[] = []
