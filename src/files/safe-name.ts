@@ -41,7 +41,7 @@ function whyUnsafe(name: string): string | undefined {
   if (name === '.' || name === '..') return 'it means a folder, not an entry of one'
   if (name.includes('/')) return 'it has a path separator'
   if (name.includes('\0')) return 'it has a zero byte'
-  if (LONE_SURROGATE.test(name)) return 'it is not valid Unicode'
+  if (LONE_SURROGATE.test(name)) return 'it is not valid UTF-8'
   if (Buffer.byteLength(name) > MAX_NAME_BYTES) return `it is longer than ${MAX_NAME_BYTES} bytes`
   return undefined
 }

@@ -122,7 +122,7 @@ function checkLink(cid: CID): void {
 
 function symlinkTarget(unixfs: UnixfsData, links: DirectoryEntry[]): string {
   if (links.length > 0) throw new P2PError('bad-data', 'a symlink with links of its own')
-  return utf8(unixfs.data ?? NO_BYTES, 'a symlink target')
+  return textOf(unixfs.data ?? NO_BYTES)
 }
 
 function metadataOf({ mode, mtime }: UnixfsData): NodeMetadata | undefined {
@@ -151,13 +151,15 @@ function readLinkName(bytes: Uint8Array): string {
   let name = ''
   const link = new ProtobufReader(bytes)
   while (link.nextField()) {
-    if (link.field === LINK_NAME_FIELD && link.wire === WIRE_BYTES) name = utf8(link.bytes(), 'a link name')
+    if (link.field === LINK_NAME_FIELD && link.wire === WIRE_BYTES) name = textOf(link.bytes())
     else link.skip()
   }
   return name
 }
 
-function utf8(bytes: Uint8Array, what: string): string {
-  if (!isUtf8(bytes)) throw new P2PError('bad-data', `${what} that is not UTF-8`)
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8')
+/** Names of Unix are bytes. Those that are no UTF-8 have lone surrogates for them, so that they are like no others. */
+function textOf(bytes: Uint8Array): string {
+  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  if (isUtf8(bytes)) return buffer.toString('utf8')
+  return buffer.toString('latin1').replace(/[\x80-\xff]/g, (byte) => String.fromCharCode(0xdc00 + byte.charCodeAt(0)))
 }

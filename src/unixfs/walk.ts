@@ -178,6 +178,7 @@ export class Walk {
   #resolveEntry(cid: CID, path: readonly string[], depth: number, node: DecodedNode, blockBytes: number): Found[] {
     switch (node.kind) {
       case 'symlink':
+        if (/\p{Cs}/u.test(node.target)) return [{ type: 'refused', path, reason: 'its target is not valid UTF-8' }]
         return [{ type: 'link', path, target: node.target, metadata: node.metadata }]
       case 'directory':
       case 'shard':

@@ -1,12 +1,16 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
+import { encode } from '@ipld/dag-pb'
 import { CID } from 'multiformats/cid'
 import * as Digest from 'multiformats/hashes/digest'
 import { hasCode } from '../../src/common/errors.ts'
 import { KiB, MiB } from '../../src/common/units.ts'
 import { StreamOutput } from '../../src/files/stream-output.ts'
-import { identityCid, numberedBlock, rawBlock } from '../support/blocks.ts'
+import { encodeUnixfs } from '../../src/unixfs/unixfs-data.ts'
+import { dagPbBlock, identityCid, numberedBlock, rawBlock } from '../support/blocks.ts'
 import { type Child, exported, fileOf, folderOf, leaf, MemorySink, Source } from '../support/memory-export.ts'
+
+const LATIN1 = Buffer.from('caf\u00e9', 'latin1')
 
 describe('exporter', () => {
   test('a tree of folders, small files and a file of several levels comes out whole, each block asked for once', async () => {
@@ -233,6 +237,20 @@ describe('exporter', () => {
     const root = folderOf({ good, bad: { block: { cid: md5, bytes: new Uint8Array(0) }, bytes: 0 } })
     const sink = await exported(root, new Source().hold(good, root))
     assert.deepEqual([[...sink.files.keys()], sink.refused], [['good'], ['bad']])
+  })
+
+  test('names and targets that are not UTF-8 are left out, the rest comes out', async () => {
+    const good = leaf(numberedBlock(1))
+    const link = dagPbBlock(
+      encode({ Data: encodeUnixfs({ type: 'symlink', data: LATIN1, blockSizes: [] }), Links: [] }),
+    )
+    const named = folderOf({ good, link: leaf(link), 'caf?': good })
+    const bytes = Buffer.from(named.block.bytes)
+    bytes[bytes.indexOf('caf?') + 3] = LATIN1.at(-1)!
+    const root = leaf(dagPbBlock(bytes))
+    const sink = await exported(root, new Source().hold(good, leaf(link), root))
+    assert.deepEqual([...sink.files.keys()], ['good'])
+    assert.deepEqual(sink.refused.toSorted(), ['caf\udce9', 'link'])
   })
 
   test('sizes that do not fit are refused', async () => {
