@@ -8,6 +8,7 @@ import fc from 'fast-check'
 import type { CID } from 'multiformats/cid'
 import { FsBlockStore } from '../../../src/blockstore/fs-blockstore.ts'
 import { hasCode } from '../../../src/common/errors.ts'
+import type { ProgressEvent } from '../../../src/common/progress.ts'
 import { KiB, MiB } from '../../../src/common/units.ts'
 import { parseCid } from '../../../src/dag/cid.ts'
 import { type Node, openNode } from '../../../src/node/open.ts'
@@ -125,4 +126,23 @@ test('a target whose folder is not there is refused with what to do, and nothing
   })
   await assert.rejects(get(join(source, 'copy')), (error) => hasCode(error, 'io') && /not a folder/.test(error.message))
   assert.deepEqual((await readdir(folder)).toSorted(), ['repo', 'source'])
+})
+
+test('a download that was finished and could not say so is complete; one that was told stands in the way', async (t) => {
+  const { node, folder } = await openLocalNode(t)
+  const source = join(folder, 'source')
+  await mkdir(source)
+  await writeFile(join(source, 'file'), 'content')
+  const { roots } = await node.add([{ path: source }])
+  const cid = roots[0]?.cid ?? ''
+  const notes: string[] = []
+  const onProgress = (event: ProgressEvent) => event.type === 'note' && notes.push(event.message)
+  const get = () => node.get(cid, { target: { kind: 'path', path: join(folder, 'copy') }, offline: true, onProgress })
+  await get()
+  await assert.rejects(get(), (error) => hasCode(error, 'target-exists'))
+  // As if the process had ended before it could keep the root.
+  await node.run('pin-rm', { cids: [cid] })
+  assert.equal((await get()).stats.bytes, 'content'.length)
+  assert.deepEqual(notes, ['copy is complete already.'])
+  await assert.rejects(get(), (error) => hasCode(error, 'target-exists'))
 })
