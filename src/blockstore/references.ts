@@ -50,6 +50,11 @@ export interface ReferencedFile extends FileRecord {
   id: number
 }
 
+export interface PlacedReference {
+  reference: Reference
+  tree: TreeRecord
+}
+
 export interface NewTree {
   /** Absolute path of the file or folder that is about to be built, or read. */
   path: string
@@ -239,6 +244,23 @@ export class References {
       if (isAbsent(error)) return undefined
       throw localIoError(error, 'read', file.path)
     }
+  }
+
+  /** Every block that is referred to, with its places in trees that are known. */
+  async *blocks(): AsyncGenerator<{ key: BlockKey; places: PlacedReference[] }> {
+    for await (const [key, value] of this.#references.iterate()) {
+      const places: PlacedReference[] = []
+      for (const reference of decodeReferences(value)) {
+        const tree = await this.#tree(treeIdOf(reference.fileId))
+        if (tree !== undefined) places.push({ reference, tree })
+      }
+      yield { key: keyOfMultihash(key), places }
+    }
+  }
+
+  /** Whether the file of a reference is where it was and as it was. @throws P2PError `io` */
+  async isFileUnchanged({ fileId }: Reference): Promise<boolean> {
+    return (await this.#usableFile(fileId)) !== undefined
   }
 
   /** Every block that refers to a file which is known. */

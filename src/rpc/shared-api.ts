@@ -82,10 +82,10 @@ export class SharedApi implements Api {
 
   async run<Name extends OperationName>(name: Name, options: OptionsOf<Name>): Promise<ResultOf<Name>> {
     const { onEvent, content, write } = options as Channels
+    const { resume, ordersEvents = false } = OPERATIONS[name]
     const told = new Told()
     const input = content && new ReplayableInput(content)
     const bytes = write && new ResumedBytes(write)
-    const { resume } = OPERATIONS[name]
     return await this.#withApi(options, (api) => {
       told.startOver()
       const canSeek = bytes !== undefined && resume !== undefined
@@ -93,7 +93,8 @@ export class SharedApi implements Api {
       return api.run(name, {
         ...(canSeek ? resume(options, startAt) : options),
         ...(onEvent && {
-          onEvent: (event: object) => (told.isNew(JSON.stringify(event)) ? onEvent(event) : undefined),
+          onEvent: (event: object) =>
+            told.isNew(ordersEvents ? '' : JSON.stringify(event)) ? onEvent(event) : undefined,
         }),
         ...(input && { content: input.read() }),
         ...(bytes && { write: bytes.writerFrom(startAt) }),

@@ -2,7 +2,7 @@
 
 import type { Command } from 'commander'
 import type { Context } from '../context.ts'
-import { collect, parseDuration, parseLimit } from '../flags.ts'
+import { collect, parseDuration, parseLimit, parseSize } from '../flags.ts'
 import type { Outcome } from '../outcome.ts'
 
 /** Runs a command in its context. */
@@ -30,6 +30,13 @@ export function addHoldTimeout(command: Command): Command {
     'longest wait for a repo whose holder does not answer (default: 30s)',
     durationOf('--timeout'),
   )
+}
+
+/** `--peer` and `--timeout` of commands that fetch what is not here. */
+export function addFetching(command: Command): Command {
+  return command
+    .option('--peer <multiaddr>', 'peer to ask, ending in /p2p/<peer id>; repeats', collect)
+    .option('--timeout <duration>', 'longest time without a new byte (default: 60s)', durationOf('--timeout'))
 }
 
 /** Where commands that serve are reached. */
@@ -65,4 +72,8 @@ function limitOf(flag: string): (text: string) => number | null {
 
 export function durationOf(flag: string): (text: string) => number {
   return (text) => parseDuration(text, flag)
+}
+
+export function sizeOf(flag: string): (text: string) => number {
+  return (text) => parseSize(text, flag)
 }

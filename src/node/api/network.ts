@@ -94,7 +94,7 @@ export interface RootStatus {
   name: string | null
   /** Bytes of file content below it. */
   bytes: number
-  kind: 'recursive' | 'kept'
+  kind: 'recursive' | 'direct' | 'kept'
   /** When it was announced last, in ISO 8601, and to how many peers; null if it was not. */
   announced: { at: string; peers: number } | null
 }
