@@ -33,6 +33,19 @@ import type {
   StopResult,
 } from './api/network.ts'
 import type { FetchingOptions, OperationOptions, WriteBytes } from './api/operation.ts'
+import type {
+  GcOptions,
+  GcResult,
+  PinAddOptions,
+  PinAddResult,
+  PinLsOptions,
+  PinLsResult,
+  PinRmOptions,
+  PinRmResult,
+  RepoResult,
+  VerifyOptions,
+  VerifyResult,
+} from './api/pins.ts'
 
 /** A path on this machine, or bytes that arrive (stdin). */
 export type AddSource = { path: string } | { name: string; content: AsyncIterable<Uint8Array> }
@@ -169,6 +182,18 @@ interface Operations {
   'config-set'(options: ConfigSetOptions): Promise<ConfigSetResult>
   /** Goes on until the signal aborts, which is how it ends: keeps a caller with whoever holds the repo. */
   stay(options: StayOptions): Promise<never>
+  /** Pins a reference, durable when it returns. @throws P2PError as `get` does, but for `target-exists` */
+  'pin-add'(options: PinAddOptions): Promise<PinAddResult>
+  /** Gives roots up, pinned or left by a download; their blocks go with the next `gc`. @throws P2PError `bad-ref`, `io` */
+  'pin-rm'(options: PinRmOptions): Promise<PinRmResult>
+  /** @throws P2PError `io` */
+  'pin-ls'(options: PinLsOptions): Promise<PinLsResult>
+  /** Removes what nobody needs. @throws P2PError `verification` if a pin cannot be walked: then nothing is removed */
+  gc(options: GcOptions): Promise<GcResult>
+  /** Hashes every block again and walks every pin. @throws P2PError `io` if something else than a block cannot be read */
+  verify(options: VerifyOptions): Promise<VerifyResult>
+  /** @throws P2PError `io` */
+  repo(options: OperationOptions): Promise<RepoResult>
 }
 
 export type OperationName = keyof Operations

@@ -5,6 +5,7 @@
  * here. It then works on the node that holds the repo and through the socket, and is called with `Api.run`.
  */
 
+import { MiB } from '../common/units.ts'
 import type { OperationName, OptionsOf, ResultOf } from './api.ts'
 import type { NodeParts } from './parts.ts'
 import type { OptionKinds, ValueKind } from './value-kinds.ts'
@@ -118,6 +119,33 @@ export const OPERATIONS: { readonly [Name in OperationName]: Operation<Name> } =
     options: {},
     usesNetwork: true,
     run: async (parts, options) => (await import('./operations/stay.ts')).stay(parts, options),
+  },
+  'pin-add': {
+    options: { ref: 'string', name: 'string?', direct: 'boolean?', ...FETCHING },
+    usesNetwork: true,
+    run: async (parts, options) => (await import('./operations/pin-add.ts')).pinAdd(parts, options),
+  },
+  'pin-rm': {
+    options: { cids: 'strings' },
+    maxCallBytes: 16 * MiB,
+    run: async (parts, options) => (await import('./operations/pins.ts')).pinRm(parts, options),
+  },
+  'pin-ls': {
+    options: { all: 'boolean?' },
+    run: async (parts, options) => (await import('./operations/pins.ts')).pinLs(parts, options),
+  },
+  gc: {
+    options: { dryRun: 'boolean?' },
+    run: async (parts, options) => (await import('./operations/gc.ts')).gc(parts, options),
+  },
+  verify: {
+    options: { repair: 'boolean?', ...FETCHING },
+    usesNetwork: true,
+    run: async (parts, options) => (await import('./operations/verify.ts')).verify(parts, options),
+  },
+  repo: {
+    options: {},
+    run: async (parts, options) => (await import('./operations/repo.ts')).repo(parts, options),
   },
 }
 

@@ -5,6 +5,7 @@
 
 import { editDistance } from '../common/edit-distance.ts'
 import { formatRate, parseRate, RATE_HINT } from '../common/rate-text.ts'
+import { parseBytes } from '../common/units.ts'
 
 interface Setting<T> {
   default: T
@@ -25,11 +26,20 @@ const LIST: Words<string[]> = {
   fromWords: (words) => (words.length === 1 && words[0] === NONE ? [] : words),
   toWords: (value) => (value.length === 0 ? [NONE] : value),
 }
-const RATE: Words<number | null> = { fromWords: oneWord, toWords: (value) => [formatRate(value)] }
+/** Bytes, or none. */
+const AMOUNT: Words<number | null> = { fromWords: oneWord, toWords: (value) => [formatRate(value)] }
 const SWITCH: Words<boolean> = {
   fromWords: (words) => {
     const word = oneWord(words)
     return word === 'true' || (word === 'false' ? false : word)
+  },
+  toWords: (value) => [String(value)],
+}
+
+const NUMBER: Words<number> = {
+  fromWords: (words) => {
+    const word = oneWord(words)
+    return typeof word === 'string' && word.trim() !== '' ? Number(word) : word
   },
   toWords: (value) => [String(value)],
 }
@@ -59,12 +69,19 @@ const settings = {
     ...LIST,
   },
   /** Most bytes a second sent to all peers together; null for no limit. */
-  'limits.up': { default: null, parse: rate, ...RATE },
+  'limits.up': { default: null, parse: rate, ...AMOUNT },
   /** Most bytes a second received from all peers together; null for no limit. */
-  'limits.down': { default: null, parse: rate, ...RATE },
+  'limits.down': { default: null, parse: rate, ...AMOUNT },
   /** Whether peers on this machine and in the local network are held to the limits too. */
   'limits.lan': { default: false, parse: yesOrNo, ...SWITCH },
-} satisfies Record<string, Setting<string[]> | Setting<number | null> | Setting<boolean>>
+  /** Whether what downloads left is announced, as what was pinned is. */
+  'seed.downloads': { default: true, parse: yesOrNo, ...SWITCH },
+  /** Most bytes of block files; null for no limit. */
+  'store.maxSize': { default: null, parse: size, ...AMOUNT },
+  /** Percent of `store.maxSize` above which garbage is collected, and down to which it is. */
+  'store.highWater': { default: 90, parse: percent, ...NUMBER },
+  'store.lowWater': { default: 75, parse: percent, ...NUMBER },
+} satisfies Record<string, Setting<string[]> | Setting<number | null> | Setting<number> | Setting<boolean>>
 
 export type SettingName = keyof typeof settings
 
@@ -127,6 +144,18 @@ async function rate(value: unknown): Promise<number | null> {
   const parsed = typeof value === 'string' ? parseRate(value) : undefined
   if (parsed === undefined) throw new Error(`must be a rate, as "10MiB". ${RATE_HINT}`)
   return parsed
+}
+
+async function size(value: unknown): Promise<number | null> {
+  if (value === 'none') return null
+  const parsed = typeof value === 'string' ? parseBytes(value) : undefined
+  if (parsed === undefined) throw new Error('must be a size, as "10GiB", or "none"')
+  return parsed
+}
+
+async function percent(value: unknown): Promise<number> {
+  if (typeof value !== 'number' || !(value > 0 && value <= 100)) throw new Error('must be a number from 1 to 100')
+  return value
 }
 
 async function yesOrNo(value: unknown): Promise<boolean> {
