@@ -15,6 +15,8 @@ import { type FinishedP2p, runP2p } from '../support/processes.ts'
 import { makeTempDir } from '../support/temp.ts'
 
 const HELLO = 'bafkreifzjut3te2nhyekklss27nh3k72ysco7y32koao5eei66wof36n5e'
+/** Of the folder `tree` with all that is in it. */
+const TREE = 'bafybeidp6sxjjqa7ahix2n2uoly4tm6grd5e6hqtrttfgajsglzh65rbra'
 const MISSING = 'bafybeigdyrzt5sfp7udm7hu76uh7y26nf3efuylqabf3oclgtqy55fbzdi'
 
 interface Row {
@@ -43,6 +45,15 @@ const ROWS: Row[] = [
   { args: ['get', `${HELLO}/no/such`, '-o', '-'] },
   { args: ['get', MISSING, '-o', 'none', '--offline'] },
   { args: ['get', MISSING, '-o', 'none', '--offline', '--json'] },
+  { args: ['ls', '--long', TREE] },
+  { args: ['ls', '--recursive', TREE, '--json'] },
+  { args: ['cat', HELLO, '--offset', '6', '--length', '3'] },
+  { args: ['cat', `${TREE}/shown`, '--offline'] },
+  { args: ['info', TREE, '--offline'] },
+  { args: ['block', 'get', HELLO] },
+  { args: ['block', 'put'], stdin: () => [Buffer.from('a block')] },
+  { args: ['dag', 'stat', TREE, '--json'] },
+  { args: ['car', 'export', TREE, '-o', '-'] },
   { args: ['id'] },
   { args: ['id', '--json', '--quiet'] },
   { args: ['status'] },
