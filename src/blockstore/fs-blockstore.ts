@@ -18,7 +18,7 @@ import { KeyedLock } from '../common/keyed-lock.ts'
 import { assertAllowedCid, matchesCid, whyRefused } from '../dag/block.ts'
 import { type BlockKey, blockKey, isIdentity, rawCid } from '../dag/cid.ts'
 import { Barrier } from './barrier.ts'
-import type { BlockStore } from './blockstore.ts'
+import type { BlockStore, ReadOptions } from './blockstore.ts'
 import { openFile, readFileIfThere } from './open-file.ts'
 
 const EXTENSION = '.data'
@@ -97,7 +97,7 @@ export class FsBlockStore implements BlockStore {
     }
   }
 
-  async get(cid: CID, options: AbortOptions = {}): Promise<Uint8Array | undefined> {
+  async get(cid: CID, options: ReadOptions = {}): Promise<Uint8Array | undefined> {
     options.signal?.throwIfAborted()
     if (whyRefused(cid) !== undefined) return undefined
     if (isIdentity(cid)) return cid.multihash.digest
@@ -178,7 +178,7 @@ export class FsBlockStore implements BlockStore {
     return join(this.#folder, dir, file)
   }
 
-  async #read(cid: CID, options: AbortOptions): Promise<Uint8Array | undefined> {
+  async #read(cid: CID, options: ReadOptions): Promise<Uint8Array | undefined> {
     const path = this.#pathIfPossible(cid)
     if (path === undefined) return undefined
     try {

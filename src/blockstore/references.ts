@@ -10,7 +10,6 @@ import type { BigIntStats } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { CID } from 'multiformats/cid'
-import type { AbortOptions } from '../common/abort.ts'
 import { Batcher } from '../common/batcher.ts'
 import { errnoOf, localIoError, P2PError } from '../common/errors.ts'
 import { KeyedLock } from '../common/keyed-lock.ts'
@@ -18,6 +17,7 @@ import { matchesCid, whyRefused } from '../dag/block.ts'
 import { type BlockKey, blockKey, keyOfMultihash, multihashOfKey } from '../dag/cid.ts'
 import { leafBlock, leafBlockLength } from '../dag/leaf-form.ts'
 import type { Database, Space, SpaceOperation } from '../database/database.ts'
+import type { ReadOptions } from './blockstore.ts'
 import { readAt } from './open-file.ts'
 import { type FileOnDisk, OpenFiles } from './open-files.ts'
 import {
@@ -216,7 +216,7 @@ export class References {
   }
 
   /** The verified bytes of a block, or undefined if no file has it any more. @throws P2PError `io` */
-  async get(cid: CID, options?: AbortOptions): Promise<Uint8Array | undefined> {
+  async get(cid: CID, options?: ReadOptions): Promise<Uint8Array | undefined> {
     if (whyRefused(cid) !== undefined) return undefined
     return await this.#first(cid, (reference) => this.read(reference, cid, options))
   }
@@ -226,12 +226,11 @@ export class References {
    *
    * @throws P2PError `io`: an unreadable file is not a missing one
    */
-  async read(reference: Reference, cid: CID, options?: AbortOptions): Promise<Uint8Array | undefined> {
+  async read(reference: Reference, cid: CID, options?: ReadOptions): Promise<Uint8Array | undefined> {
     const file = await this.#usableFile(reference.fileId)
     if (file === undefined) return undefined
     try {
-      const { offset, length } = reference
-      const content = await this.#openFiles.use(file, (handle) => readAt(handle, offset, length))
+      const content = await this.#openFiles.use(file, (handle) => readAt(handle, reference, options))
       const block = leafBlock(reference.form, content)
       return matchesCid(cid, block) ? block : undefined
     } catch (error) {

@@ -7,10 +7,12 @@ import type { Bitswap, BitswapInit } from '../bitswap/bitswap.ts'
 import { FsBlockStore } from '../blockstore/fs-blockstore.ts'
 import { LocalBlockStore } from '../blockstore/local-blockstore.ts'
 import { References } from '../blockstore/references.ts'
+import { BufferPool } from '../common/buffer-pool.ts'
 import { systemClock } from '../common/clock.ts'
 import { P2PError } from '../common/errors.ts'
 import { KeyedLock } from '../common/keyed-lock.ts'
 import type { OnProgress } from '../common/progress.ts'
+import { MiB } from '../common/units.ts'
 import type { Host } from '../net/host.ts'
 import { Pins } from '../pin/pins.ts'
 import { readBootId } from '../repo/boot-id.ts'
@@ -82,6 +84,9 @@ export async function openNode(options: NodeOptions): Promise<Node> {
 
 /** What a node has for others that gives them nothing. */
 const NOTHING: BitswapInit['blockstore'] = { get: async () => undefined, size: async () => undefined }
+
+/** Memory of blocks that have come in or gone out, kept for the next ones. */
+const IDLE_BUFFER_BYTES = 16 * MiB
 
 interface Network {
   host: Host
@@ -216,6 +221,7 @@ class LocalNode implements Node {
     const { role, announce } = this.#options
     const { listen, limits, seed } = this.network
     let connect!: Host['connect']
+    const buffers = new BufferPool(IDLE_BUFFER_BYTES)
     const host = await createHost({
       privateKey,
       datastore: await this.#datastore(privateKey.publicKey.toString()),
@@ -223,9 +229,11 @@ class LocalNode implements Node {
       // What only asks listens where it can, and not where the settings say.
       mustListen: role === 'server',
       announce: announce ?? (role === 'server' ? this.#repo.config['addresses.announce'] : []),
+      onWritten: (bytes) => buffers.give(bytes),
       services: {
         ...dhtServices(role),
         bitswap: bitswap({
+          buffers,
           blockstore: seed ? this.#store : NOTHING,
           pathOf,
           connect: (source, options) => connect(source, options),
