@@ -114,8 +114,15 @@ export class Space {
   /** All of it or nothing, even after a crash. */
   async batch(operations: SpaceOperation[], { sync = false }: WriteOptions = {}): Promise<void> {
     if (operations.length === 0) return
-    const prefixed = operations.map((operation) => ({ ...operation, key: this.#fullKey(operation.key) }))
-    await this.#guard(() => this.#level.batch(prefixed, { sync }))
+    await this.#guard(async () => {
+      // Filled one by one a batch costs a third of what it does as a list of operations.
+      const batch = this.#level.batch()
+      for (const operation of operations) {
+        if (operation.type === 'put') batch.put(this.#fullKey(operation.key), operation.value)
+        else batch.del(this.#fullKey(operation.key))
+      }
+      await batch.write({ sync })
+    })
   }
 
   /** Removes every record whose key starts with the prefix; not at once for others, who may see some gone and some left. */
