@@ -31,8 +31,7 @@ const sharding = {
   extension: EXTENSION,
   encode(cid: CID): { dir: string; file: string } {
     const name = base32upper.encode(cid.multihash.bytes)
-    // The last character of a SHA2-256 carries two bits only; the two before it make 1,024 shards, as in flatfs.
-    return { dir: name.slice(-3, -1), file: name + EXTENSION }
+    return { dir: shardIn(name), file: name + EXTENSION }
   },
   decode(path: string): CID {
     try {
@@ -42,6 +41,19 @@ const sharding = {
       throw Object.assign(new Error(`${path} is not a block`, { cause }), { code: 'ENOENT' })
     }
   },
+}
+
+/** The shard alone, from the end of the name: most blocks that a download looks for are in none that is there. */
+function shardOf(cid: CID): string {
+  const { bytes } = cid.multihash
+  // Five bytes are eight characters, so that what comes before does not matter.
+  const tail = bytes.subarray(5 * Math.max(0, Math.ceil(bytes.byteLength / 5) - 2))
+  return shardIn(base32upper.encode(tail))
+}
+
+/** The last character of a SHA2-256 carries two bits only; the two before it make 1,024 shards, as in flatfs. */
+function shardIn(name: string): string {
+  return name.slice(-3, -1)
 }
 
 export interface FsBlockStoreOptions {
@@ -169,8 +181,7 @@ export class FsBlockStore implements BlockStore {
 
   /** Undefined where the shard is not there, and so no file in it. */
   #pathIfPossible(cid: CID): string | undefined {
-    const { dir, file } = sharding.encode(cid)
-    return this.#shards.has(dir) ? join(this.#folder, dir, file) : undefined
+    return this.#shards.has(shardOf(cid)) ? this.#pathOf(cid) : undefined
   }
 
   #pathOf(cid: CID): string {
