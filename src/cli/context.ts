@@ -7,11 +7,12 @@ import { tmpdir } from 'node:os'
 import { endsWithin } from '../common/ends-within.ts'
 import { messageOf } from '../common/errors.ts'
 import { SECOND_MS } from '../common/units.ts'
-import type { Api } from '../node/api.ts'
+import type { Api, OperationName, OptionsOf, ResultOf } from '../node/api.ts'
 import type { SharedApiOptions } from '../rpc/shared-api.ts'
 import { type GlobalFlags, type LimitFlags, limitsFrom } from './flags.ts'
 import type { Output } from './render.ts'
 import type { OutputStream } from './terminal-progress.ts'
+import { readVersion } from './version.ts'
 
 /** The process, as far as commands see it. */
 interface Surroundings {
@@ -57,6 +58,7 @@ export async function nodeOptionsFor(context: Context, needs: NodeNeeds): Promis
     location: resolveLocation({ repo: flags.repo, env, home, cwd }),
     places: { userId, runtimeDir: env.XDG_RUNTIME_DIR || undefined, tempDir: tmpdir() },
     command: needs.command,
+    version: readVersion(),
     holdTimeoutMs: needs.holdTimeoutMs ?? DEFAULT_HOLD_TIMEOUT_MS,
     bootstrap: await bootstrapOf(context),
     limits: limitsFrom(needs.limits ?? {}, env),
@@ -77,6 +79,17 @@ export async function withNode<T>(context: Context, needs: NodeNeeds, use: (node
       context.output.warn(`The repo did not close cleanly: ${messageOf(error)}`)
     })
   }
+}
+
+/** Runs one operation of the table (`node/operations.ts`); the user's signal ends it, and its progress is shown. */
+export async function runOperation<Name extends OperationName>(
+  context: Context,
+  needs: NodeNeeds,
+  name: Name,
+  options: OptionsOf<Name>,
+): Promise<ResultOf<Name>> {
+  const { signal, output } = context
+  return await withNode(context, needs, (node) => node.run(name, { ...options, signal, onProgress: output.onProgress }))
 }
 
 async function bootstrapOf({ flags, env }: Context): Promise<string[] | undefined> {

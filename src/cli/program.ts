@@ -1,27 +1,42 @@
 /**
- * Names, flags and help of all commands. What a command does is in `commands/`, imported when it runs, so that help,
- * completion and usage errors need no more than commander.
+ * The command line: global flags, and all commands. What each is called and takes is declared in `declarations/`; what
+ * it does is in `commands/`, imported when it runs, so that help, completion and usage errors need no more than commander.
  */
 
 import { Command, CommanderError } from 'commander'
 import { P2PError } from '../common/errors.ts'
-import type { Context } from './context.ts'
+import { declareAdd } from './declarations/add.ts'
+import { declareBlock, declareCar, declareCid, declareDag } from './declarations/blocks.ts'
+import { declareConfig } from './declarations/config.ts'
+import type { Declare, Run } from './declarations/declaration.ts'
+import { declareGet } from './declarations/get.ts'
+import { declareHelp, findCommand } from './declarations/help.ts'
+import { declareLook } from './declarations/look.ts'
+import { declareNetwork } from './declarations/network.ts'
+import { declareServe } from './declarations/serve.ts'
 import { EXIT_CODES, EXIT_CODES_HELP } from './exit-codes.ts'
-import { collect, type GlobalFlags, parseDuration, parseLimit } from './flags.ts'
-import type { Outcome } from './outcome.ts'
+import { collect, type GlobalFlags } from './flags.ts'
 import { readVersion } from './version.ts'
 
-/** Runs a command in its context. */
-export type Execute = (context: Context) => Promise<Outcome>
-
 export interface ProgramOptions {
-  /** Called with the command that the user gave, after all flags have been parsed. */
-  run(execute: Execute): Promise<void>
+  run: Run
   writeOut(text: string): void
   writeError(text: string): void
 }
 
-const HOLD_HELP = 'longest wait for a repo whose holder does not answer (default: 30s)'
+/** In the order of the help. */
+const DECLARATIONS: Declare[] = [
+  declareAdd,
+  declareGet,
+  declareLook,
+  declareServe,
+  declareCar,
+  declareBlock,
+  declareDag,
+  declareCid,
+  declareNetwork,
+  declareConfig,
+]
 
 /**
  * The command line as a tree. `parseAsync` rejects with `CommanderError` for help and usage errors: see
@@ -60,71 +75,8 @@ Examples:
 ${EXIT_CODES_HELP}`,
     )
 
-  program
-    .command('add')
-    .summary('import files and folders, and print their CIDs')
-    .description(
-      'Imports files, folders or stdin ("-") and keeps them. Prints the CID of each path, one a line, once it is ' +
-        'safe on disk, and nothing else on stdout.',
-    )
-    .argument('<path...>', 'files and folders; "-" reads stdin')
-    .option('--hidden', 'take in files and folders whose name starts with a dot')
-    .option('--no-pin', 'do not protect them from garbage collection')
-    .option('--nocopy', 'serve files from where they stand, as long as nobody changes them')
-    .option('--timeout <duration>', HOLD_HELP, durationOf('--timeout'))
-    .action((paths, flags) => run(async (context) => (await import('./commands/add.ts')).add(context, paths, flags)))
-
-  const get = program
-    .command('get')
-    .summary('fetch a file or folder from every peer that has it')
-    .description(
-      'Fetches a reference from many peers at once, checks every block, and puts the whole file or folder in place ' +
-        'at the end. After an interruption the same command goes on where it stopped.\n\n' +
-        'A reference is a CID, CID/path, ipfs://CID, /ipfs/CID or the URL of an IPFS gateway. stdout stays empty, but ' +
-        'for -o - and --json; where the result is saved is said on stderr.',
-    )
-    .argument('<ref>', 'what to fetch')
-    .option('-o, --output <path>', 'name of the result; with a slash at the end a folder to put it in; "-" is stdout')
-    .option('--peer <multiaddr>', 'peer to ask, ending in /p2p/<peer id>; repeats', collect)
-    .option('--timeout <duration>', 'longest time without a new byte (default: 60s)', durationOf('--timeout'))
-    .option('-f, --force', 'replace what stands at the target')
-    .option('--pin', 'keep it from garbage collection')
-    .option('--copy', 'keep a copy in the store, besides the file')
-    .option('--no-seed', 'give others nothing of it meanwhile: do not listen, announce or serve')
-  addLimits(get).action((ref, flags) =>
-    run(async (context) => (await import('./commands/get.ts')).get(context, ref, flags)),
-  )
-
-  const serve = program
-    .command('serve')
-    .summary('let others fetch what was added')
-    .description('Announces what was added and serves it until Ctrl-C or SIGTERM.')
-    .option(
-      '--listen <multiaddr>',
-      'address to listen on, repeats; port 0 picks a free one (default: the configuration, else port 4001)',
-      collect,
-    )
-    .option('--announce <multiaddr>', 'address to tell to others in place of the own ones, repeats', collect)
-    .option(
-      '--timeout <duration>',
-      'longest wait for a repo that another command holds (default: 30s)',
-      durationOf('--timeout'),
-    )
-  addLimits(serve).action((flags) =>
-    run(async (context) => (await import('./commands/serve.ts')).serve(context, flags)),
-  )
-
-  program
-    .command('help')
-    .summary('show help for a command')
-    .argument('[command]')
-    .action((name?: string) => {
-      const command = name === undefined ? program : program.commands.find((one) => one.name() === name)
-      if (command !== undefined) command.help()
-      const names = program.commands.map((one) => one.name()).join(', ')
-      throw new P2PError('usage', `There is no command "${name}"`, { hint: `The commands are ${names}.` })
-    })
-
+  for (const declare of DECLARATIONS) declare(program, run)
+  declareHelp(program)
   return program
 }
 
@@ -155,32 +107,13 @@ export function helpExitCode(error: unknown): number | undefined {
 export function usageErrorFrom(error: unknown, program: Command): P2PError | undefined {
   if (!(error instanceof CommanderError)) return undefined
   const [message = '', suggestion] = error.message.replace(/^error: /, '').split('\n')
-  const command = program.commands.find((one) => one.name() === program.args[0])
-  const help = command === undefined ? 'p2p help' : `p2p help ${command.name()}`
+  const { command } = findCommand(program, program.args)
+  const help = ['p2p help', ...pathOf(command)].join(' ')
   const hint = suggestion?.replace(/^\((.*)\)$/, '$1') ?? `See "${help}".`
   return new P2PError('usage', message.charAt(0).toUpperCase() + message.slice(1), { hint })
 }
 
-function addLimits(command: Command): Command {
-  return command
-    .option(
-      '--limit-up <rate>',
-      'most bytes a second sent to all peers together, as 10MiB; "none" for no limit (default: $P2P_LIMIT_UP, else ' +
-        'the configuration)',
-      limitOf('--limit-up'),
-    )
-    .option(
-      '--limit-down <rate>',
-      'most bytes a second received from all peers together (default: $P2P_LIMIT_DOWN, else the configuration)',
-      limitOf('--limit-down'),
-    )
-    .option('--limit-lan', 'hold peers on this machine and in the local network to the limits too')
-}
-
-function limitOf(flag: string): (text: string) => number | null {
-  return (text) => parseLimit(text, flag)
-}
-
-function durationOf(flag: string): (text: string) => number {
-  return (text) => parseDuration(text, flag)
+/** The names that lead to a command. */
+function pathOf(command: Command): string[] {
+  return command.parent === null ? [] : [...pathOf(command.parent), command.name()]
 }

@@ -3,25 +3,37 @@
  * Called by the command line and by `daemon/serve.ts`. The network's code is loaded when the network starts.
  */
 
-import type { Bitswap, BitswapInit } from '../bitswap/bitswap.ts'
 import { FsBlockStore } from '../blockstore/fs-blockstore.ts'
 import { LocalBlockStore } from '../blockstore/local-blockstore.ts'
 import { References } from '../blockstore/references.ts'
-import { BufferPool } from '../common/buffer-pool.ts'
+import { StoreUsage } from '../blockstore/store-usage.ts'
 import { systemClock } from '../common/clock.ts'
-import { P2PError } from '../common/errors.ts'
+import { messageOf, P2PError } from '../common/errors.ts'
 import { KeyedLock } from '../common/keyed-lock.ts'
 import type { OnProgress } from '../common/progress.ts'
-import { MiB } from '../common/units.ts'
-import type { Host } from '../net/host.ts'
+import { formatBytes } from '../common/units.ts'
+import { Collector } from '../pin/collector.ts'
 import { Pins } from '../pin/pins.ts'
 import { readBootId } from '../repo/boot-id.ts'
 import type { RepoLocation } from '../repo/location.ts'
 import { openRepo, type Repo } from '../repo/repo.ts'
-import type { DhtRouting } from '../routing/dht.ts'
 import type { Provider } from '../routing/provider.ts'
-import type { AddOptions, AddResult, AddSource, Api, GetOptions, GetResult } from './api.ts'
+import type {
+  AddOptions,
+  AddResult,
+  AddSource,
+  Api,
+  GetOptions,
+  GetResult,
+  OperationName,
+  OptionsOf,
+  ResultOf,
+} from './api.ts'
+import { MIGRATIONS } from './migrations.ts'
+import { NodeNetwork } from './network.ts'
 import { type NetworkOptions, type NetworkSettings, networkSettings } from './network-settings.ts'
+import { OPERATIONS } from './operations.ts'
+import type { NodeParts } from './parts.ts'
 
 export interface NodeOptions extends NetworkOptions {
   location: RepoLocation
@@ -33,6 +45,10 @@ export interface NodeOptions extends NetworkOptions {
   announce?: string[] | undefined
   /** A `server` answers in the LAN DHT too; a `client` only asks. */
   role: 'server' | 'client'
+  /** Of the program, as `status` tells it. */
+  version?: string | undefined
+  /** Called when `p2p stop` asks this process to end; left out, it is not asked. */
+  onStop?: (() => void) | undefined
   signal?: AbortSignal | undefined
   onProgress?: OnProgress | undefined
 }
@@ -63,108 +79,126 @@ export async function openNode(options: NodeOptions): Promise<Node> {
   const { location, command, holdTimeoutMs, signal, onProgress } = options
   const repo = await openRepo({
     location,
+    migrations: MIGRATIONS,
     command,
     waitMs: holdTimeoutMs,
     signal,
     onWait: (message) => onProgress?.({ type: 'note', message }),
   })
   try {
-    const files = await FsBlockStore.open(repo.blocksDir, {
-      onCorrupt: (cid) => {
-        const message = `Block ${cid} was damaged on this disk: it is set aside, and counts as not here.`
-        onProgress?.({ type: 'warning', message })
-      },
-    })
-    return new LocalNode(options, repo, files)
+    const bootId = await readBootId()
+    const warn = (message: string) => onProgress?.({ type: 'warning', message })
+    return new LocalNode(options, { repo, bootId, ...(await openStores(repo, bootId, warn)) })
   } catch (error) {
     await repo.close()
     throw error
   }
 }
 
-/** What a node has for others that gives them nothing. */
-const NOTHING: BitswapInit['blockstore'] = { get: async () => undefined, size: async () => undefined }
+interface Stores {
+  blocks: FsBlockStore
+  references: References
+  pins: Pins
+  usage: StoreUsage
+  collector: Collector
+}
 
-/** Memory of blocks that have come in or gone out, kept for the next ones. */
-const IDLE_BUFFER_BYTES = 16 * MiB
-
-interface Network {
-  host: Host
-  bitswap: Bitswap
-  routing: DhtRouting
+async function openStores(repo: Repo, bootId: string, warn: (message: string) => void): Promise<Stores> {
+  const { database, config } = repo
+  const usage = await StoreUsage.open(database.space('usage'), bootId)
+  const maxBytes = config['store.maxSize']
+  let collector: Collector
+  const blocks = await FsBlockStore.open(repo.blocksDir, {
+    onCorrupt: (cid) => warn(`Block ${cid} was damaged on this disk: it is set aside, and counts as not here.`),
+    onChange: usage.change,
+    reserve: maxBytes === null ? undefined : (bytes) => collector.reserve(bytes),
+  })
+  const references = new References(database, {
+    onLost: (path) => warn(`${path} was changed, moved or removed: it is not served any more`),
+  })
+  const pins = new Pins(database, systemClock)
+  const parts = { blocks, references, pins }
+  collector = new Collector(parts, {
+    quota: { maxBytes, highWater: config['store.highWater'] / 100, lowWater: config['store.lowWater'] / 100 },
+    usage,
+    onCollected: ({ bytes, evicted }) => {
+      const given = evicted > 0 ? `, and ${evicted} of the downloads are not served any more` : ''
+      warn(`The store was above its mark: ${formatBytes(bytes)} were removed${given}.`)
+    },
+    onError: (error) => warn(`Collecting garbage failed: ${messageOf(error)}`),
+  })
+  return { ...parts, usage, collector }
 }
 
 class LocalNode implements Node {
   readonly network: NetworkSettings
-  readonly #options: NodeOptions
-  readonly #repo: Repo
-  readonly #references: References
-  readonly #store: LocalBlockStore
-  readonly #pins: Pins
-  readonly #targets = new KeyedLock()
-  #starting: Promise<Network> | undefined
-  #network: Network | undefined
+  readonly #parts: NodeParts
+  readonly #network: NodeNetwork
+  readonly #warn: (message: string) => void
   #provider: Provider | undefined
   #announcing: Promise<void> | undefined
   #closed = false
 
-  constructor(options: NodeOptions, repo: Repo, files: FsBlockStore) {
-    this.#options = options
-    this.#repo = repo
+  constructor(options: NodeOptions, stores: Stores & { repo: Repo; bootId: string }) {
+    const { role, announce, onProgress, command, version = 'unknown', onStop } = options
+    const { repo } = stores
+    this.#warn = (message) => onProgress?.({ type: 'warning', message })
     this.network = networkSettings(options, repo.config)
-    this.#references = new References(repo.database, {
-      onLost: (path) => this.#warn(`${path} was changed, moved or removed: it is not served any more`),
-    })
-    this.#store = new LocalBlockStore(files, this.#references)
-    this.#pins = new Pins(repo.database.space('pin'), systemClock)
+    const store = new LocalBlockStore(stores.blocks, stores.references)
+    this.#network = new NodeNetwork({ repo, store, settings: this.network, role, announce, onWarning: this.#warn })
+    this.#parts = {
+      holder: { command, version, role, sinceMs: systemClock.wallMs(), stop: onStop },
+      ...stores,
+      store,
+      targets: new KeyedLock(),
+      clock: systemClock,
+      settings: this.network,
+      network: () => this.#network.start(),
+      startedNetwork: () => this.#network.started,
+      provider: () => this.#provider,
+    }
   }
 
   get peerId(): string {
-    return this.#network?.host.peerId ?? ''
+    return this.#network.started?.peerId ?? ''
   }
 
   multiaddrs(): string[] {
-    return this.#network?.host.multiaddrs() ?? []
+    return this.#network.started?.host.multiaddrs() ?? []
   }
 
   async add(sources: AddSource[], options?: AddOptions): Promise<AddResult> {
     const { addSources } = await import('./operations/add.ts')
-    const parts = { store: this.#store, references: this.#references, pins: this.#pins, clock: systemClock }
-    const result = await addSources(parts, sources, options)
+    const result = await addSources(this.#parts, sources, options)
     for (const { cid } of result.roots) this.#announce(cid)
+    await this.#parts.collector.relieve()
     return { ...result, reachable: this.#provider !== undefined }
   }
 
   async get(ref: string, options: GetOptions): Promise<GetResult> {
     const { getRef } = await import('./operations/get.ts')
-    const parts = {
-      store: this.#store,
-      references: this.#references,
-      pins: this.#pins,
-      targets: this.#targets,
-      clock: systemClock,
-      bootId: await readBootId(),
-      network: async () => {
-        const { bitswap, routing, host } = await this.#start()
-        const isolated = this.network.bootstrap.length === 0 && this.#options.role === 'client'
-        return { exchange: bitswap, routing, isolated, peerId: host.peerId }
-      },
-    }
-    return await getRef(parts, ref, options)
+    const result = await getRef(this.#parts, ref, options)
+    await this.#parts.collector.relieve()
+    return result
+  }
+
+  async run<Name extends OperationName>(name: Name, options: OptionsOf<Name>): Promise<ResultOf<Name>> {
+    options.signal?.throwIfAborted()
+    return await OPERATIONS[name].run(this.#parts, options)
   }
 
   async startNetwork(): Promise<void> {
-    await this.#start()
+    await this.#network.start()
   }
 
   startAnnouncing({ onAnnounced }: { onAnnounced: (event: { cid: string; peers: number }) => void }): void {
-    if (this.#network === undefined) throw new P2PError('internal', 'Announcing needs the network')
-    const { routing } = this.#network
+    const network = this.#network.started
+    if (network === undefined) throw new P2PError('internal', 'Announcing needs the network')
     this.#announcing ??= import('../routing/provider.ts').then((module) => {
       if (this.#closed) return
       this.#provider = new module.Provider({
         roots: () => this.#roots(),
-        routing,
+        routing: network.routing,
         onAnnounced: ({ cid, peers }) => onAnnounced({ cid: cid.toString(), peers }),
         onError: (error) => this.#warn(`Announcing failed: ${error instanceof Error ? error.message : error}`),
       })
@@ -177,18 +211,12 @@ class LocalNode implements Node {
     this.#closed = true
     await this.#announcing
     await this.#provider?.stop()
-    const network = await this.#starting?.catch(() => undefined)
-    await network?.routing.close()
-    await network?.host.stop()
-    this.#references.close()
-    await this.#repo.close()
-  }
-
-  /** What libp2p remembers between runs. In isolation nothing: a remembered peer would be dialled at the next start. */
-  async #datastore(peerId: string) {
-    if (this.network.bootstrap.length === 0) return undefined
-    const { limitDhtRecords } = await import('../routing/dht-datastore.ts')
-    return await limitDhtRecords(await this.#repo.database.datastore('libp2p'), { peerId })
+    await this.#network.close()
+    const { collector, references, usage, repo } = this.#parts
+    await collector.close()
+    references.close()
+    await usage.close()
+    await repo.close()
   }
 
   #announce(cid: string): void {
@@ -197,67 +225,7 @@ class LocalNode implements Node {
   }
 
   async *#roots() {
-    for await (const { cid } of this.#pins.list()) yield cid
-  }
-
-  #warn(message: string): void {
-    this.#options.onProgress?.({ type: 'warning', message })
-  }
-
-  #start(): Promise<Network> {
-    if (this.#closed) throw new P2PError('aborted', 'The node is closed')
-    this.#starting ??= this.#startNow()
-    return this.#starting
-  }
-
-  async #startNow(): Promise<Network> {
-    const [{ createHost }, { DhtRouting, dhtServices }, { bitswap }, { pathOf }, privateKey] = await Promise.all([
-      import('../net/host.ts'),
-      import('../routing/dht.ts'),
-      import('../bitswap/bitswap.ts'),
-      import('../net/addresses.ts'),
-      this.#repo.identity(),
-    ])
-    const { role, announce } = this.#options
-    const { listen, limits, seed } = this.network
-    let connect!: Host['connect']
-    const buffers = new BufferPool(IDLE_BUFFER_BYTES)
-    const host = await createHost({
-      privateKey,
-      datastore: await this.#datastore(privateKey.publicKey.toString()),
-      listen,
-      // What only asks listens where it can, and not where the settings say.
-      mustListen: role === 'server',
-      announce: announce ?? (role === 'server' ? this.#repo.config['addresses.announce'] : []),
-      onWritten: (bytes) => buffers.give(bytes),
-      services: {
-        ...dhtServices(role),
-        bitswap: bitswap({
-          buffers,
-          blockstore: seed ? this.#store : NOTHING,
-          pathOf,
-          connect: (source, options) => connect(source, options),
-          limits: {
-            upBytesPerSecond: limits.up ?? undefined,
-            downBytesPerSecond: limits.down ?? undefined,
-            lan: limits.lan,
-          },
-          onError: (message) => this.#warn(message),
-        }),
-      },
-      onPortTaken: (from, to) => this.#warn(`${from} is taken by another program; listening on ${to}`),
-      onListenFailed: (address, reason) => {
-        this.#warn(`Cannot listen on ${address}: ${reason instanceof Error ? reason.message : reason}`)
-      },
-    })
-    connect = host.connect
-    const { lanDht, wanDht, bitswap: exchange } = host.libp2p.services
-    const routing = new DhtRouting({ lan: lanDht, wan: wanDht, libp2p: host.libp2p })
-    await host.start()
-    this.#network = { host, bitswap: exchange, routing }
-    host.dialBootstrap(this.network.bootstrap, {
-      onUnreachable: (multiaddrs) => this.#warn(`Bootstrap peers out of reach: ${multiaddrs.join(', ')}`),
-    })
-    return this.#network
+    const { pins, repo } = this.#parts
+    for await (const { cid, kind } of pins.list()) if (kind !== 'kept' || repo.config['seed.downloads']) yield cid
   }
 }

@@ -1,6 +1,6 @@
 /**
  * One answer on the socket as the holder writes it: bounded whatever the caller does. Of progress only the newest waits
- * for a caller that does not read; notes wait in a short queue; bytes wait in their operation.
+ * for a caller that does not read; notes wait in a short queue; parts of the result make their operation wait.
  */
 
 import type { Writable } from 'node:stream'
@@ -19,7 +19,9 @@ export class Answer {
   readonly #lifeSign: NodeJS.Timeout
   /** The caller has not taken what was written last. */
   #blocked = false
-  #results: string[] = []
+  #events: string[] = []
+  /** Those who wait until the caller has taken what was written. */
+  #waiting: (() => void)[] = []
   #notes: string[] = []
   #progress: string | undefined
 
@@ -27,6 +29,7 @@ export class Answer {
   constructor(out: Writable) {
     this.#out = out
     out.on('drain', () => this.#flush())
+    out.on('close', () => this.#release())
     this.#lifeSign = setInterval(() => {
       if (!this.#blocked) this.#write('\n')
     }, LIFE_SIGN_MS).unref()
@@ -45,11 +48,12 @@ export class Answer {
     }
   }
 
-  /** Sends a part of the result. There are not more of them than the call has arguments. */
-  event(type: string, fields: object): void {
-    const line = encodeEvent(type, fields)
-    if (this.#blocked) this.#results.push(line)
+  /** Sends a part of the result; resolves when the caller can take more, or has gone. */
+  async event(event: object): Promise<void> {
+    const line = encodeEvent('event', { event })
+    if (this.#blocked) this.#events.push(line)
     else this.#write(line)
+    if (this.#blocked && !this.#out.closed) await new Promise<void>((resolve) => this.#waiting.push(resolve))
   }
 
   /** Sends bytes of the result; resolves when they have left this process, rejects if they cannot. */
@@ -76,11 +80,16 @@ export class Answer {
 
   #flush(): void {
     this.#blocked = false
-    const waiting = [...this.#results, ...this.#notes, ...(this.#progress === undefined ? [] : [this.#progress])]
-    this.#results = []
+    const waiting = [...this.#events, ...this.#notes, ...(this.#progress === undefined ? [] : [this.#progress])]
+    this.#events = []
     this.#notes = []
     this.#progress = undefined
     if (waiting.length > 0) this.#write(waiting.join(''))
+    if (!this.#blocked) this.#release()
+  }
+
+  #release(): void {
+    for (const resolve of this.#waiting.splice(0)) resolve()
   }
 }
 

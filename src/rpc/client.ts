@@ -8,10 +8,23 @@
 import { request as httpRequest, type IncomingMessage } from 'node:http'
 import { raceAbort, sleep } from '../common/abort.ts'
 import { errnoOf, localIoError, P2PError } from '../common/errors.ts'
-import type { OnProgress, ProgressEvent } from '../common/progress.ts'
+import type { ProgressEvent } from '../common/progress.ts'
 import { formatDuration, SECOND_MS } from '../common/units.ts'
-import type { AddedRoot, AddOptions, AddResult, AddSource, Api, GetOptions, GetResult, GetTarget } from '../node/api.ts'
-import { ADD_OPTIONS, GET_OPTIONS, pickOptions, type WireSource, type WireTarget } from './calls.ts'
+import type {
+  AddOptions,
+  AddResult,
+  AddSource,
+  Api,
+  GetOptions,
+  GetResult,
+  GetTarget,
+  OperationName,
+  OptionsOf,
+  ResultOf,
+} from '../node/api.ts'
+import { OPERATIONS, optionKinds } from '../node/operations.ts'
+import { ADD_OPTIONS, GET_OPTIONS, type WireSource, type WireTarget } from './calls.ts'
+import type { Channels } from './channels.ts'
 import { encodeContentHeader, encodeFrame, type Frame, readFrames } from './frames.ts'
 import type { NetworkWishes } from './network-wishes.ts'
 import {
@@ -24,6 +37,7 @@ import {
   MAX_CALL_BYTES,
   MAX_SILENCE_MS,
 } from './protocol.ts'
+import { pickValues } from './values.ts'
 
 /** A wait that is shorter is not worth a word. */
 export const SAY_WAIT_AFTER_MS = SECOND_MS
@@ -49,16 +63,9 @@ export interface RemoteApiOptions {
   network: NetworkWishes
 }
 
-interface Call {
+interface Call extends Channels {
   arguments: Frame
   maxBytes: number
-  signal: AbortSignal | undefined
-  onProgress: OnProgress | undefined
-  onRoot?: ((root: AddedRoot) => void) | undefined
-  /** Sent after the call. */
-  input?: AsyncIterable<Uint8Array> | undefined
-  /** Takes the bytes of the result. */
-  write?: ((bytes: Uint8Array) => Promise<void>) | undefined
 }
 
 /** Every method rejects with {@link HolderGone} when the holder ends before it has answered. */
@@ -70,15 +77,15 @@ export class RemoteApi implements Api {
   }
 
   async add(sources: AddSource[], options: AddOptions = {}): Promise<AddResult> {
-    const input = sources.find((source) => 'content' in source)?.content
+    const { signal, onProgress, onRoot } = options
     return (await this.#call('add', {
-      arguments: { sources: sources.map(wireSource), options: pickOptions(options, ADD_OPTIONS) },
+      arguments: { sources: sources.map(wireSource), options: pickValues(options, ADD_OPTIONS) },
       maxBytes: MAX_ADD_CALL_BYTES,
-      signal: options.signal,
-      onProgress: options.onProgress,
-      onRoot: options.onRoot,
-      input,
-    })) as unknown as AddResult
+      signal,
+      onProgress,
+      onEvent: onRoot as Channels['onEvent'],
+      content: sources.find((source) => 'content' in source)?.content,
+    })) as AddResult
   }
 
   async get(ref: string, options: GetOptions): Promise<GetResult> {
@@ -87,14 +94,32 @@ export class RemoteApi implements Api {
       arguments: {
         ref,
         target: wireTarget(target),
-        options: pickOptions(options, GET_OPTIONS),
+        options: pickValues(options, GET_OPTIONS),
         network: this.#wishesOf(options),
       },
       maxBytes: MAX_CALL_BYTES,
       signal,
       onProgress,
       write: target.kind === 'stream' ? target.write : undefined,
-    })) as unknown as GetResult
+    })) as GetResult
+  }
+
+  async run<Name extends OperationName>(name: Name, options: OptionsOf<Name>): Promise<ResultOf<Name>> {
+    const { maxCallBytes = MAX_CALL_BYTES, usesNetwork = false } = OPERATIONS[name]
+    const { signal, onProgress, onEvent, content, write } = options as Channels
+    return (await this.#call(name, {
+      arguments: {
+        options: pickValues(options, optionKinds(name)),
+        content: content !== undefined,
+        network: usesNetwork && !isOffline(options) ? this.#wishes() : undefined,
+      },
+      maxBytes: maxCallBytes,
+      signal,
+      onProgress,
+      onEvent,
+      content,
+      write,
+    })) as ResultOf<Name>
   }
 
   async close(): Promise<void> {}
@@ -102,11 +127,16 @@ export class RemoteApi implements Api {
   /** Nothing without the network, and nothing about seeding where nothing is kept that could be given. */
   #wishesOf({ offline, target }: GetOptions): NetworkWishes | undefined {
     if (offline === true) return undefined
-    const { seed, ...others } = this.#options.network
-    return target.kind === 'stream' && seed === true ? others : { seed, ...others }
+    const { seed } = this.#options.network
+    return target.kind === 'stream' && seed === true ? this.#wishes() : { seed, ...this.#wishes() }
   }
 
-  async #call(operation: string, call: Call): Promise<Frame> {
+  #wishes(): NetworkWishes {
+    const { seed: _, ...others } = this.#options.network
+    return others
+  }
+
+  async #call(operation: string, call: Call): Promise<unknown> {
     call.signal?.throwIfAborted()
     const line = encodeFrame(call.arguments)
     if (Buffer.byteLength(line) > call.maxBytes) {
@@ -132,8 +162,8 @@ export class RemoteApi implements Api {
         http.on('error', (error) => reject(connectionError(error, { hadAnswered: false })))
       })
       http.write(line)
-      if (call.input === undefined) http.end()
-      else void this.#send(call.input, http, ended.signal)
+      if (call.content === undefined) http.end()
+      else void this.#send(call.content, http, ended.signal)
       return await this.#read(await this.#answerTo(answered, call), call)
     } catch (error) {
       call.signal?.throwIfAborted()
@@ -146,8 +176,8 @@ export class RemoteApi implements Api {
   }
 
   /** Sends a stream, as fast as it is taken. */
-  async #send(input: AsyncIterable<Uint8Array>, http: ReturnType<typeof httpRequest>, ended: AbortSignal) {
-    const pieces = input[Symbol.asyncIterator]()
+  async #send(content: AsyncIterable<Uint8Array>, http: ReturnType<typeof httpRequest>, ended: AbortSignal) {
+    const pieces = content[Symbol.asyncIterator]()
     const write = (data: Uint8Array | string) =>
       new Promise<void>((resolve, reject) => {
         http.write(data, (error) => (error ? reject(error) : resolve()))
@@ -179,7 +209,7 @@ export class RemoteApi implements Api {
     return (await within(answered, answerTimeoutMs - sayAfterMs)) ?? this.#silent(answerTimeoutMs)
   }
 
-  async #read(response: IncomingMessage, { onProgress, onRoot, write, signal }: Call): Promise<Frame> {
+  async #read(response: IncomingMessage, { onProgress, onEvent, write, signal }: Call): Promise<unknown> {
     const frames = readFrames(this.#chunksOf(response), { maxLineBytes: MAX_ANSWER_LINE_BYTES })
     for await (const received of frames) {
       if (received.kind === 'content') {
@@ -189,13 +219,13 @@ export class RemoteApi implements Api {
       const { v, ts, type, ...fields } = received.frame
       switch (type) {
         case 'result':
-          return fields
+          return fields.result
         case 'error':
           throw decodeError(fields)
         case 'handover':
           throw new HolderGone({ hadAnswered: true })
-        case 'root':
-          onRoot?.(fields as unknown as AddedRoot)
+        case 'event':
+          await raceAbort(Promise.resolve(onEvent?.(fields.event as object)), { signal })
           break
         default:
           onProgress?.({ type, ...fields } as unknown as ProgressEvent)
@@ -243,6 +273,10 @@ const GONE = new Set(['ENOENT', 'ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'EAGAIN',
 function connectionError(error: unknown, { hadAnswered }: { hadAnswered: boolean }): Error {
   if (GONE.has(errnoOf(error) ?? '')) return new HolderGone({ hadAnswered, cause: error })
   return localIoError(error, 'speak with', 'the command that holds the repo')
+}
+
+function isOffline(options: object): boolean {
+  return 'offline' in options && options.offline === true
 }
 
 function wireSource(source: AddSource): WireSource {

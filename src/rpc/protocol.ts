@@ -5,15 +5,19 @@
  * (`calls.ts`), all paths in it absolute. Where the call names a stream, its bytes follow as content, and then
  * `{"type":"end"}`, or `{"type":"failed"}` with `message` and `errno` if it broke on the caller's side.
  *
- * The answer is 200 and made of frames too, each with `v`, `type` and `ts`: what `--json` prints, but for the exit code,
- * which is the shell's. Bytes of a result come as content. The last frame is one of
- * - `result`, with the operation's result,
+ * The answer is 200 and made of frames too, each with `v`, `type` and `ts`: progress as `--json` prints it, and `event`
+ * frames with a part of the result as `event`. Bytes of a result come as content. The last frame is one of
+ * - `result`, with the operation's result as `result`,
  * - `error`, with `code`, `message`, `hint` and `causes`,
  * - `handover`: the holder ends; the caller opens the repo itself or asks whoever has opened it.
  *
  * An answer that ends without one of these comes from a holder that was killed, and means the same as `handover`.
  * What is not a call of this protocol is answered with another status and one `error` frame. A caller that closes the
  * connection cancels what it asked for.
+ *
+ * A new operation needs nothing here: it is an entry in the table of `node/operations.ts`, its types in `node/api.ts`
+ * and `node/api/`, and its logic in `node/operations/`. Both ends check and carry by that table its plain options,
+ * `signal`, `onProgress`, `onEvent`, `content` (a stream from the caller) and `write` (bytes to the caller).
  */
 
 import { ERROR_CODES, errnoOf, messageOf, P2PError } from '../common/errors.ts'

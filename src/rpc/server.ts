@@ -141,11 +141,11 @@ export class ApiServer {
       const result = await operation.run(this.#api, call, {
         signal,
         onProgress: started.onProgress,
-        event: (type, fields) => started.event(type, fields),
+        onEvent: (event) => started.event(event),
         content: contentOf(frames),
         write: (bytes) => raceAbort(started.content(bytes), { signal }),
       })
-      answer.end('result', result)
+      answer.end('result', { result })
     } catch (error) {
       if (signal.reason === handover) (answer ?? begin(response)).end('handover', {})
       else if (answer === undefined) refuse(response, error)

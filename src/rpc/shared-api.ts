@@ -9,8 +9,21 @@ import { systemClock } from '../common/clock.ts'
 import { hasCode, type P2PError } from '../common/errors.ts'
 import type { OnProgress } from '../common/progress.ts'
 import { formatDuration } from '../common/units.ts'
-import type { AddOptions, AddResult, AddSource, Api, GetOptions, GetResult } from '../node/api.ts'
+import type { WriteBytes } from '../node/api/operation.ts'
+import type {
+  AddOptions,
+  AddResult,
+  AddSource,
+  Api,
+  GetOptions,
+  GetResult,
+  OperationName,
+  OptionsOf,
+  ResultOf,
+} from '../node/api.ts'
 import type { Node, NodeOptions } from '../node/open.ts'
+import { OPERATIONS } from '../node/operations.ts'
+import type { Channels } from './channels.ts'
 import { HolderGone, RemoteApi, SAY_WAIT_AFTER_MS } from './client.ts'
 import { ReplayableInput } from './replayable-input.ts'
 import type { ApiServer } from './server.ts'
@@ -21,6 +34,10 @@ const RETRY_MS = { least: 20, most: 120 }
 
 export interface SharedApiOptions extends Omit<NodeOptions, 'role'> {
   places: SocketPlaces
+  /** Which part in the network it takes where it holds the repo. Default `client`. */
+  role?: NodeOptions['role'] | undefined
+  /** Called with the node once the repo is held here, before anything is done with it. */
+  onHold?: ((node: Node) => Promise<void>) | undefined
 }
 
 export class SharedApi implements Api {
@@ -61,6 +78,28 @@ export class SharedApi implements Api {
     return await this.#withApi(options, (api) =>
       api.get(ref, { ...options, target: { kind: 'stream', write, offset } }),
     )
+  }
+
+  async run<Name extends OperationName>(name: Name, options: OptionsOf<Name>): Promise<ResultOf<Name>> {
+    const { onEvent, content, write } = options as Channels
+    const { resume, ordersEvents = false } = OPERATIONS[name]
+    const told = new Told()
+    const input = content && new ReplayableInput(content)
+    const bytes = write && new ResumedBytes(write)
+    return await this.#withApi(options, (api) => {
+      told.startOver()
+      const canSeek = bytes !== undefined && resume !== undefined
+      const startAt = canSeek ? bytes.writtenBytes : 0
+      return api.run(name, {
+        ...(canSeek ? resume(options, startAt) : options),
+        ...(onEvent && {
+          onEvent: (event: object) =>
+            told.isNew(ordersEvents ? '' : JSON.stringify(event)) ? onEvent(event) : undefined,
+        }),
+        ...(input && { content: input.read() }),
+        ...(bytes && { write: bytes.writerFrom(startAt) }),
+      })
+    })
   }
 
   /** Lets go of the repo, if it is held here; calls of others go on elsewhere. */
@@ -117,11 +156,11 @@ export class SharedApi implements Api {
 
   /** Opens the repo and answers others. @returns why not, if another process holds it */
   async #open(): Promise<P2PError | undefined> {
-    const { places, ...options } = this.#options
+    const { places, onHold, role = 'client', ...options } = this.#options
     const { openNode } = await import('../node/open.ts')
     let node: Node
     try {
-      node = await openNode({ ...options, role: 'client', holdTimeoutMs: 0 })
+      node = await openNode({ ...options, role, holdTimeoutMs: 0 })
     } catch (error) {
       if (hasCode(error, 'repo-held')) return error
       throw error
@@ -130,9 +169,11 @@ export class SharedApi implements Api {
       const { serveApi } = await import('./server.ts')
       const { location, onProgress } = options
       this.#own = { node, server: await serveApi(node, { dataDir: location.dataDir, places, onProgress }) }
+      await onHold?.(node)
       return undefined
     } catch (error) {
-      await node.close()
+      if (this.#own === undefined) await node.close()
+      else await this.close()
       throw error
     }
   }
@@ -163,6 +204,28 @@ class Patience {
     this.#hasSaid = true
     const message = `${held.message}; waiting up to ${formatDuration(this.#timeoutMs)}`
     this.#onProgress?.({ type: 'note', message })
+  }
+}
+
+/** Bytes of a result that may start over: those which the caller has are not written again. */
+class ResumedBytes {
+  readonly #write: WriteBytes
+  writtenBytes = 0
+
+  constructor(write: WriteBytes) {
+    this.#write = write
+  }
+
+  /** A writer for a result of which the first byte is that at `offset`. */
+  writerFrom(offset: number): WriteBytes {
+    let position = offset
+    return async (bytes) => {
+      const rest = bytes.subarray(Math.max(0, this.writtenBytes - position))
+      position += bytes.byteLength
+      if (rest.byteLength === 0) return
+      await this.#write(rest)
+      this.writtenBytes += rest.byteLength
+    }
   }
 }
 

@@ -7,10 +7,10 @@
 import type { CID } from 'multiformats/cid'
 import type { AbortOptions } from '../common/abort.ts'
 import { P2PError } from '../common/errors.ts'
+import { closestName } from '../common/near-miss.ts'
 import type { BlockReader } from '../dag/block.ts'
 import { RAW } from '../dag/cid.ts'
 import { type DecodedNode, decodeNode } from './decode.ts'
-import { closestName } from './near-miss.ts'
 import { bucketAt, hashName } from './shard.ts'
 
 const MAX_SEGMENTS = 256

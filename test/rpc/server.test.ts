@@ -11,6 +11,7 @@ import { type TestContext, test } from 'node:test'
 import { KiB, MiB } from '../../src/common/units.ts'
 import type { AddSource, Api, GetOptions } from '../../src/node/api.ts'
 import type { NetworkSettings } from '../../src/node/network-settings.ts'
+import type { Channels } from '../../src/rpc/channels.ts'
 import { HolderGone, RemoteApi } from '../../src/rpc/client.ts'
 import type { NetworkWishes } from '../../src/rpc/network-wishes.ts'
 import { type ApiServer, serveApi } from '../../src/rpc/server.ts'
@@ -39,6 +40,7 @@ const NETWORK: NetworkSettings = {
 const SERVED = {
   add: async () => ADD_RESULT,
   get: async () => GET_RESULT,
+  run: () => new Promise<never>(() => {}),
   close: async () => {},
   network: NETWORK,
 }
@@ -109,6 +111,7 @@ test('a call that is none is answered with what is wrong, and the next one works
     [{ body: '{"sources":[],"options":{"pin":"yes"}}' }, 200, 'usage', /"options.pin"/],
     [{ body: '{"sources":[],"options":{"unknown":true}}' }, 200, 'usage', /"options.unknown"/],
     [{ body: '{"sources":[],"options":{"toString":true}}' }, 200, 'usage', /"options.toString"/],
+    [{ path: '/v1/id', body: '{"options":{"unknown":1}}' }, 200, 'usage', /"options.unknown"/],
     [{ path: '/v1/get', body: '{"ref":1}' }, 200, 'usage', /"ref"/],
     [{ path: '/v1/get', body: '{"ref":"x"}' }, 200, 'usage', /"target"/],
     [{ path: '/v1/get', body: '{"ref":"x","target":{"folder":"x"}}' }, 200, 'usage', /"target"/],
@@ -205,6 +208,17 @@ test('a caller that goes away ends its operation, and no other', async (t) => {
   await assert.rejects(stayed, /over/)
 })
 
+/** Until the buffers between the two are full. */
+async function untilAtRest(t: TestContext, count: () => number): Promise<void> {
+  let before = -1
+  await until(t, async () => {
+    if (count() === before) return true
+    before = count()
+    await new Promise((resolve) => setTimeout(resolve, 200))
+    return false
+  })
+}
+
 test('a caller that stops reading holds up nothing, and costs no memory', async (t) => {
   const events = 200_000
   let finished = false
@@ -231,6 +245,29 @@ test('a caller that stops reading holds up nothing, and costs no memory', async 
   assert.equal(result.type, 'result')
 })
 
+test('parts of a result wait for a caller that does not read, and end when it goes', async (t) => {
+  let told = 0
+  let ended = false
+  const { socketPath } = await serve(t, {
+    run: async (_name, { onEvent, signal }: Channels) => {
+      while (signal?.aborted === false) {
+        await onEvent?.({ name: 'x'.repeat(KiB), count: told })
+        told++
+      }
+      ended = true
+      throw signal?.reason
+    },
+  })
+  const request = httpRequest({ socketPath, path: '/v1/id', method: 'POST', agent: false })
+  request.on('error', () => {})
+  request.end('{}')
+  const [response] = (await once(request, 'response')) as [IncomingMessage]
+  await untilAtRest(t, () => told)
+  assert.ok(told < 8 * KiB, `${told} KiB were taken`)
+  response.destroy()
+  await until(t, () => ended)
+})
+
 test('content waits for a caller that does not read', async (t) => {
   let written = 0
   const { socketPath } = await serve(t, {
@@ -247,14 +284,7 @@ test('content waits for a caller that does not read', async (t) => {
   request.on('error', () => {})
   request.end('{"ref":"x","target":{"stream":{"offset":0}}}')
   const [response] = (await once(request, 'response')) as [IncomingMessage]
-  // It comes to rest once the buffers between the two are full.
-  let before = -1
-  await until(t, async () => {
-    if (written === before) return true
-    before = written
-    await new Promise((resolve) => setTimeout(resolve, 200))
-    return false
-  })
+  await untilAtRest(t, () => written)
   assert.ok(written < 8, `${written} MiB were taken`)
   response.destroy()
 })

@@ -9,6 +9,7 @@ import { MiB } from '../../src/common/units.ts'
 import type { AddedRoot, Api } from '../../src/node/api.ts'
 import { openNode } from '../../src/node/open.ts'
 import { resolveLocation } from '../../src/repo/location.ts'
+import type { Channels } from '../../src/rpc/channels.ts'
 import { serveApi } from '../../src/rpc/server.ts'
 import { SharedApi } from '../../src/rpc/shared-api.ts'
 import { randomBytes } from '../support/bytes.ts'
@@ -42,7 +43,7 @@ type Site = Awaited<ReturnType<typeof makeSite>>
 /** Answers as a holder that does part of the work, and then ends. The repo itself is free to be opened. */
 async function serveUntilEnd(t: TestContext, { places, options }: Site, operations: (end: () => void) => Partial<Api>) {
   const neverEnds = () => new Promise<never>(() => {})
-  const api = { add: neverEnds, get: neverEnds, close: async () => {}, network: NETWORK }
+  const api = { add: neverEnds, get: neverEnds, run: neverEnds, close: async () => {}, network: NETWORK }
   const server = await serveApi(
     Object.assign(
       api,
@@ -128,6 +129,45 @@ test('a download to a stream continues at its byte', async (t) => {
     },
   })
   assert.ok(Buffer.concat(written).equals(content))
+})
+
+test('an operation that starts over tells no event and writes no byte twice', async (t) => {
+  const site = await makeSite(t)
+  const holder = await openNode({ ...site.options, role: 'client' })
+  cleanUpAfter(t, () => holder.close())
+  let sent = ''
+  /** One holder after the other does this much of it. */
+  const doPart = async (channels: Channels, names: string[], parts: string[]) => {
+    for await (const piece of channels.content ?? []) sent += Buffer.from(piece).toString()
+    for (const name of names) await channels.onEvent?.({ name })
+    for (const part of parts) await channels.write?.(Buffer.from(part))
+  }
+  const second = async (_name: string, channels: Channels) => {
+    await doPart(channels, ['a', 'b', 'a', 'b'], ['hel', 'lo ', 'world'])
+    return { peerId: 'second', multiaddrs: [] }
+  }
+  await serveUntilEnd(t, site, (end) => ({
+    run: async (_name, channels: Channels) => {
+      await doPart(channels, ['a', 'b', 'a'], ['hello w'])
+      end()
+      await untilAborted(channels.signal).catch(() => serveUntilEnd(t, site, () => ({ run: second as Api['run'] })))
+      throw new Error('handed over')
+    },
+  }))
+  async function* content() {
+    yield Buffer.from('stdin')
+  }
+  const told: object[] = []
+  const written: Uint8Array[] = []
+  const channels: Channels = {
+    content: content(),
+    onEvent: (event) => void told.push(event),
+    write: async (bytes) => void written.push(Uint8Array.from(bytes)),
+  }
+  assert.deepEqual(await site.shared.run('id', channels), { peerId: 'second', multiaddrs: [] })
+  assert.deepEqual(told, [{ name: 'a' }, { name: 'b' }, { name: 'a' }, { name: 'b' }])
+  assert.equal(Buffer.concat(written).toString(), 'hello world')
+  assert.equal(sent, 'stdinstdin')
 })
 
 test('a file that the holder had finished is the result, unless it was changed', async (t) => {

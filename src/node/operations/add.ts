@@ -4,7 +4,6 @@
  */
 
 import { basename } from 'node:path'
-import type { CID } from 'multiformats/cid'
 import type { BlockStore } from '../../blockstore/blockstore.ts'
 import type { References } from '../../blockstore/references.ts'
 import { type AbortOptions, raceAbort } from '../../common/abort.ts'
@@ -13,6 +12,8 @@ import { hasCode, localIoError, type P2PError } from '../../common/errors.ts'
 import type { OnProgress } from '../../common/progress.ts'
 import { type LeafTaker, ReferencedImport } from '../../files/referenced-import.ts'
 import { scanTree, type TreeSummary } from '../../files/tree.ts'
+import type { Hold } from '../../pin/hold.ts'
+import type { Pins } from '../../pin/pins.ts'
 import type { BlockSink, NodeRef } from '../../unixfs/save-node.ts'
 import type { AddedRoot, AddOptions, AddResult, AddSource } from '../api.ts'
 import { type ImportCounts, importContent, importTree } from './import-tree.ts'
@@ -22,7 +23,7 @@ const PROGRESS_INTERVAL_MS = 100
 export interface AddDependencies {
   store: BlockStore
   references: References
-  pins: { add(pin: { cid: CID; name?: string; bytes: number; kind: 'recursive' }): Promise<void> }
+  pins: Pick<Pins, 'add' | 'holding'>
   clock: Clock
 }
 
@@ -46,20 +47,21 @@ export async function addSources(
   const result: AddResult = { roots: [], failures: [], skippedHidden: 0, reachable: false }
 
   const importing = { signal, hidden, counts, onCounts: report.changed }
-  const copied: LeafTaker = {
-    putLeaf: (cid, bytes) => watched.sink.put(cid, bytes, { signal }),
-    close: async () => {},
-  }
-  const importSource = async (source: AddSource): Promise<NodeRef> => {
+  const importSource = async (source: AddSource, hold: Hold): Promise<NodeRef> => {
+    const sink = hold.over(watched.sink)
+    const copied: LeafTaker = {
+      putLeaf: (cid, bytes) => sink.put(cid, bytes, { signal }),
+      close: async () => {},
+    }
     if ('content' in source) {
-      const root = await importContent(readStream(source, { signal }), watched.sink, copied, importing)
+      const root = await importContent(readStream(source, { signal }), sink, copied, importing)
       await store.sync({ signal })
       return root
     }
     const inPlace = copy ? undefined : await ReferencedImport.open(references, source.path)
     try {
-      const leaves = inPlace ?? { openFile: async () => copied }
-      const root = await importTree(source.path, watched.sink, { ...importing, leaves })
+      const leaves = inPlace === undefined ? { openFile: async () => copied } : heldLeaves(inPlace, hold)
+      const root = await importTree(source.path, sink, { ...importing, leaves })
       await store.sync({ signal })
       await inPlace?.finish(root.cid)
       return root
@@ -77,21 +79,39 @@ export async function addSources(
       continue
     }
     const bytesBefore = counts.bytes
-    let root: NodeRef
-    try {
-      root = await importSource(source)
-    } catch (error) {
-      if (watched.hasFailed() || !hasCode(error, 'io', 'limit', 'not-found')) throw error
-      result.failures.push({ path, message: error.message })
-      continue
-    }
-    const added: AddedRoot = { path, cid: root.cid.toString(), bytes: counts.bytes - bytesBefore }
-    if (pin) await pins.add({ cid: root.cid, name: basename(path), bytes: added.bytes, kind: 'recursive' })
-    result.roots.push(added)
-    onRoot?.(added)
+    await pins.holding(async (hold) => {
+      let root: NodeRef
+      try {
+        root = await importSource(source, hold)
+      } catch (error) {
+        if (watched.hasFailed() || !hasCode(error, 'io', 'limit', 'not-found')) throw error
+        result.failures.push({ path, message: error.message })
+        return
+      }
+      const added: AddedRoot = { path, cid: root.cid.toString(), bytes: counts.bytes - bytesBefore }
+      if (pin) await pins.add({ cid: root.cid, name: basename(path), bytes: added.bytes, kind: 'recursive' }, hold)
+      result.roots.push(added)
+      onRoot?.(added)
+    })
   }
   report.finished()
   return { ...result, skippedHidden: counts.skippedHidden }
+}
+
+/** Leaves that stay where they are, held like those that are copied. */
+function heldLeaves(inPlace: ReferencedImport, hold: Hold): { openFile(path: string): Promise<LeafTaker> } {
+  return {
+    openFile: async (path) => {
+      const taker = await inPlace.openFile(path)
+      return {
+        putLeaf: async (cid, content, offset) => {
+          await hold.add([cid])
+          await taker.putLeaf(cid, content, offset)
+        },
+        close: () => taker.close(),
+      }
+    },
+  }
 }
 
 /** Looks through the paths, so that mistakes show before hours of work; undefined stands for a stream. */

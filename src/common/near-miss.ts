@@ -1,6 +1,6 @@
-/** Guesses which name was meant by one that does not exist. Used by `path.ts`. */
+/** Guesses which name was meant by one that does not exist. A name in a folder, or a command. */
 
-import { editDistance } from '../common/edit-distance.ts'
+import { editDistance } from './edit-distance.ts'
 
 /** More typing mistakes than this make another name. */
 const MAX_EDITS = 2
