@@ -8,6 +8,7 @@ import type { ProgressEvent } from '../../src/common/progress.ts'
 import { KiB, MiB } from '../../src/common/units.ts'
 import type { AddedRoot, Api, GetTarget } from '../../src/node/api.ts'
 import { sha256OfFile, writeRandomFile } from '../support/bytes.ts'
+import { lookSuite } from './look-suite.ts'
 
 export interface MadeApi {
   api: Api
@@ -206,4 +207,6 @@ export function apiSuite(name: string, make: (t: TestContext) => Promise<MadeApi
     const reason = new Error('ended by the user')
     await assert.rejects(api.run('id', { signal: AbortSignal.abort(reason) }), (error) => error === reason)
   })
+
+  lookSuite(apiTest)
 }
