@@ -24,8 +24,9 @@ export async function carExport(
   const reader = new DagReader(fetching, parts.store)
   const counts = { blocks: 0, bytes: 0 }
   async function* pieces(root: CID): AsyncGenerator<Uint8Array> {
-    yield carHeader([root])
     for await (const { cid, size, bytes } of walkDepthFirst(root, (next) => reader.read(next), { signal })) {
+      // Where not even the root can be had there is no file.
+      if (counts.blocks === 0) yield carHeader([root])
       counts.blocks++
       yield sectionHeader(cid, size)
       if (size > 0) yield bytes!

@@ -18,6 +18,8 @@ import type { Sources } from './sources.ts'
 const SAMPLE_BLOCKS = 32
 /** How long providers are looked for, and how long they have for their answer. */
 const FIND_MS = 10 * SECOND_MS
+/** The same where only the peers that were named can know of others: one DHT will stay without anybody to ask. */
+const FIND_ISOLATED_MS = SECOND_MS
 const ANSWER_MS = 5 * SECOND_MS
 const LOOK_MS = 50
 const LOOKUPS_AT_ONCE = 16
@@ -123,7 +125,8 @@ async function findProviders(fetching: Fetching, survey: Survey): Promise<InfoPr
 }
 
 async function untilLooked(sources: Sources, signal: AbortSignal): Promise<void> {
-  for (let waitedMs = 0; waitedMs < FIND_MS && !sources.hasLooked; waitedMs += LOOK_MS) {
+  const limitMs = sources.isIsolated ? FIND_ISOLATED_MS : FIND_MS
+  for (let waitedMs = 0; waitedMs < limitMs && !sources.hasLooked; waitedMs += LOOK_MS) {
     await sleep(LOOK_MS, { signal })
   }
 }
