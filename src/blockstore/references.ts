@@ -88,6 +88,8 @@ export class References {
   readonly #lock = new KeyedLock()
   readonly #onLost: ((path: string) => void) | undefined
   readonly #toldLost = new Set<string>()
+  /** Trees that this process has made. */
+  readonly #ownTrees = new Set<number>()
   readonly #lookups = new Batcher((keys: BlockKey[]) => this.#getMany(keys))
 
   constructor(database: Database, options: ReferencesOptions = {}) {
@@ -115,6 +117,7 @@ export class References {
         ...(root && { root: root.toString() }),
         ...(bootId && { bootId }),
       }
+      this.#ownTrees.add(id)
       await this.#trees.batch([
         { type: 'put', key: encodeTreeId(COUNTER_ID), value: encodeTreeId(id) },
         { type: 'put', key: encodeTreeId(id), value: encodeRecord(record) },
@@ -183,6 +186,24 @@ export class References {
       }
       await this.#write(changed)
     })
+  }
+
+  /** Removes the references to a block in files of these trees. */
+  async dropTrees(key: BlockKey, treeIds: ReadonlySet<number>): Promise<void> {
+    await this.#keepOnly(key, ({ fileId }) => !treeIds.has(treeIdOf(fileId)))
+  }
+
+  /** Whether nobody can go on with a tree that was never finished: its files have gone, or the import of it has ended. */
+  async isAbandoned({ id, path, root }: ReferencedTree): Promise<boolean> {
+    if (this.#ownTrees.has(id)) return false
+    if (root === undefined) return true
+    try {
+      await stat(path)
+      return false
+    } catch (error) {
+      if (isAbsent(error)) return true
+      throw localIoError(error, 'look at', path)
+    }
   }
 
   /** Removes the reference to a block in this file, as when the block turns out not to be there. */

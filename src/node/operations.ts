@@ -5,6 +5,7 @@
  * here. It then works on the node that holds the repo and through the socket, and is called with `Api.run`.
  */
 
+import { MiB } from '../common/units.ts'
 import type { OperationName, OptionsOf, ResultOf } from './api.ts'
 import type { NodeParts } from './parts.ts'
 import type { OptionKinds, ValueKind } from './value-kinds.ts'
@@ -87,6 +88,64 @@ export const OPERATIONS: { readonly [Name in OperationName]: Operation<Name> } =
     options: { refs: 'strings', ...FETCHING },
     usesNetwork: true,
     run: async (parts, options) => (await import('./operations/dag-stat.ts')).dagStat(parts, options),
+  },
+  peers: {
+    options: {},
+    run: async (parts) => (await import('./operations/peers.ts')).peers(parts),
+  },
+  connect: {
+    options: { multiaddr: 'string' },
+    usesNetwork: true,
+    run: async (parts, options) => (await import('./operations/connect.ts')).connect(parts, options),
+  },
+  find: {
+    options: { ref: 'string', limit: 'number?', timeoutMs: 'number?' },
+    usesNetwork: true,
+    run: async (parts, options) => (await import('./operations/find.ts')).find(parts, options),
+  },
+  status: {
+    options: {},
+    run: async (parts, options) => (await import('./operations/status.ts')).status(parts, options),
+  },
+  stop: {
+    options: {},
+    run: async (parts) => (await import('./operations/stop.ts')).stop(parts),
+  },
+  'config-set': {
+    options: { name: 'string', words: 'strings' },
+    run: async (parts, options) => (await import('./operations/config-set.ts')).configSet(parts, options),
+  },
+  stay: {
+    options: {},
+    usesNetwork: true,
+    run: async (parts, options) => (await import('./operations/stay.ts')).stay(parts, options),
+  },
+  'pin-add': {
+    options: { ref: 'string', name: 'string?', direct: 'boolean?', ...FETCHING },
+    usesNetwork: true,
+    run: async (parts, options) => (await import('./operations/pin-add.ts')).pinAdd(parts, options),
+  },
+  'pin-rm': {
+    options: { cids: 'strings' },
+    maxCallBytes: 16 * MiB,
+    run: async (parts, options) => (await import('./operations/pins.ts')).pinRm(parts, options),
+  },
+  'pin-ls': {
+    options: { all: 'boolean?' },
+    run: async (parts, options) => (await import('./operations/pins.ts')).pinLs(parts, options),
+  },
+  gc: {
+    options: { dryRun: 'boolean?' },
+    run: async (parts, options) => (await import('./operations/gc.ts')).gc(parts, options),
+  },
+  verify: {
+    options: { repair: 'boolean?', ...FETCHING },
+    usesNetwork: true,
+    run: async (parts, options) => (await import('./operations/verify.ts')).verify(parts, options),
+  },
+  repo: {
+    options: {},
+    run: async (parts, options) => (await import('./operations/repo.ts')).repo(parts, options),
   },
 }
 

@@ -79,12 +79,12 @@ test('offline nobody is asked, also where a peer is named', async (t) => {
   const options = { ref, peers: [`/ip4/127.0.0.1/tcp/1/p2p/${await peerIdOf(reader)}`], offline: true }
   const write = async () => assert.fail('nothing can be written')
   const calls = [
-    reader.run('ls', options),
-    reader.run('info', options),
-    reader.run('cat', { ...options, write }),
-    reader.run('block-stat', options),
-    reader.run('car-export', { ...options, write }),
-    reader.run('dag-stat', { ...options, refs: [ref] }),
+    () => reader.run('ls', options),
+    () => reader.run('info', options),
+    () => reader.run('cat', { ...options, write }),
+    () => reader.run('block-stat', options),
+    () => reader.run('car-export', { ...options, write }),
+    () => reader.run('dag-stat', { ...options, refs: [ref] }),
   ]
   for (const call of calls) await assert.rejects(call, (error) => hasCode(error, 'not-found'))
   assert.equal(reader.peerId, '', 'the network was started')

@@ -5,6 +5,8 @@
 
 import { basename, join } from 'node:path'
 import type { CID } from 'multiformats/cid'
+import type { BlockStore } from '../../blockstore/blockstore.ts'
+import type { FsBlockStore } from '../../blockstore/fs-blockstore.ts'
 import type { References } from '../../blockstore/references.ts'
 import { P2PError } from '../../common/errors.ts'
 import type { KeyedLock } from '../../common/keyed-lock.ts'
@@ -17,8 +19,9 @@ import { parseRef, type Ref } from '../../dag/ref.ts'
 import type { BlockService } from '../../exchange/blockservice.ts'
 import type { SessionStats } from '../../exchange/exchange.ts'
 import { finishedFileBytes } from '../../files/finished-file.ts'
-import { type Output, openOutput } from '../../files/output.ts'
+import { Output, openOutput } from '../../files/output.ts'
 import { safeEntryName, suggestedFileName } from '../../files/safe-name.ts'
+import { StoreOutput } from '../../files/store-output.ts'
 import { StreamOutput } from '../../files/stream-output.ts'
 import { ensureFolder } from '../../files/target.ts'
 import { completeDag } from '../../pin/complete-dag.ts'
@@ -26,6 +29,7 @@ import type { Hold } from '../../pin/hold.ts'
 import type { Pins } from '../../pin/pins.ts'
 import { type ExportProgress, exportTree } from '../../unixfs/exporter.ts'
 import { resolvePath } from '../../unixfs/path.ts'
+import type { FetchingOptions } from '../api/operation.ts'
 import type { GetOptions, GetResult, GetTarget } from '../api.ts'
 import { heldBackBy, type LoadSample } from './bottleneck.ts'
 import { Fetching, type FetchingParts } from './fetching.ts'
@@ -48,10 +52,37 @@ export async function getRef(parts: GetParts, text: string, options: GetOptions)
   return await parts.pins.holding((hold) => new Get(parts, parseRef(text), options, hold).run())
 }
 
+/**
+ * Pins a reference: fetches it into the store instead of a file. What lies in files of the user is copied, unless the
+ * root is pinned already.
+ *
+ * @throws P2PError as `pin-add` of `Api.run`
+ */
+export async function pinRef(
+  parts: GetParts & { blocks: FsBlockStore; pins: Pick<Pins, 'get'> },
+  text: string,
+  { name, ...options }: FetchingOptions & { name?: string | undefined },
+): Promise<GetResult> {
+  const ref = parseRef(text)
+  const { pins, store, blocks } = parts
+  const kept = async (root: CID) => ((await pins.get(root))?.kind === 'recursive' ? store : blocks)
+  const target: Destination = { kind: 'store', name: name ?? ref.filename ?? ref.path.at(-1), kept }
+  return await pins.holding((hold) => new Get(parts, ref, { ...options, target, copy: true, pin: true }, hold).run())
+}
+
+/** Where it goes: as the caller of `get` says, or all of it into the store. */
+type Destination =
+  | GetTarget
+  | { kind: 'store'; name: string | undefined; kept: (root: CID) => Promise<Pick<BlockStore, 'has' | 'size'>> }
+
+type AnyOutput = Output | StreamOutput | StoreOutput
+
+type Options = Omit<GetOptions, 'target'> & { target: Destination }
+
 class Get {
   readonly #parts: GetParts
   readonly #ref: Ref
-  readonly #options: GetOptions
+  readonly #options: Options
   readonly #hold: Hold
   readonly #startedAt: number
   readonly #onProgress: OnProgress
@@ -66,7 +97,7 @@ class Get {
   /** Since content is being downloaded. */
   readonly #loads: LoadSample[] = []
 
-  constructor(parts: GetParts, ref: Ref, options: GetOptions, hold: Hold) {
+  constructor(parts: GetParts, ref: Ref, options: Options, hold: Hold) {
     this.#parts = parts
     this.#hold = hold
     this.#ref = ref
@@ -108,6 +139,7 @@ class Get {
     const { cid, path } = this.#ref
     const { blocks, signal } = this.#fetching
     const root = await resolvePath(cid, path, blocks, { signal })
+    await this.#hold.add([root])
     if (target !== undefined && (await this.#isFinished(root, target))) {
       await this.#complete(root, blocks)
       await this.#keep(root, target, { isPartial: false })
@@ -118,14 +150,16 @@ class Get {
     try {
       await this.#export(root, blocks, output)
       this.#phase = 'finishing'
-      if (!(output instanceof StreamOutput)) await output.finish()
+      if (output instanceof Output) await output.finish()
       if (target !== undefined || this.#options.copy === true) {
         const isPartial = output.skipped.length > 0
-        if (isPartial && this.#options.pin === true) await this.#complete(root, blocks)
+        if (output instanceof StoreOutput || (isPartial && this.#options.pin === true)) {
+          await this.#complete(root, blocks)
+        }
         await this.#keep(root, target, { isPartial })
       }
     } finally {
-      if (!(output instanceof StreamOutput)) await output.close()
+      if (output instanceof Output) await output.close()
     }
     this.#report()
     return this.#result(root, target, output.skipped)
@@ -141,7 +175,7 @@ class Get {
     return true
   }
 
-  async #export(root: CID, blocks: BlockService, output: Output | StreamOutput): Promise<void> {
+  async #export(root: CID, blocks: BlockService, output: AnyOutput): Promise<void> {
     this.#phase = 'metadata'
     const reader = this.#options.copy === true ? this.#copying(blocks) : blocks
     await exportTree(root, output, {
@@ -153,7 +187,7 @@ class Get {
         void this.#fetching.session?.close()
         if (output instanceof StreamOutput) output.cancel(new P2PError('aborted', 'The download has failed'))
       },
-      checkName: safeEntryName,
+      checkName: output instanceof StoreOutput ? () => {} : safeEntryName,
       firstLeaf: output instanceof StreamOutput ? undefined : (leaves) => Math.floor(this.#beginning * leaves),
       onProgress: (progress) => {
         this.#exported = progress
@@ -193,10 +227,10 @@ class Get {
 
   /** What is here now is served and announced from the user's file, until it is removed or changed, or from the copy. */
   async #keep(root: CID, target: string | undefined, { isPartial }: { isPartial: boolean }): Promise<void> {
-    await this.#hold.add([root])
     await this.#parts.store.sync()
     const kind = this.#options.pin === true ? 'recursive' : 'kept'
-    const name = target === undefined ? undefined : basename(target)
+    const { target: wanted } = this.#options
+    const name = wanted.kind === 'store' ? wanted.name : target && basename(target)
     const bytes = this.#exported.bytes
     await this.#parts.pins.add(
       { cid: root, ...(name && { name }), bytes, kind, ...(isPartial && { isPartial }) },
@@ -206,22 +240,28 @@ class Get {
 
   /** Fetches what the result leaves out, so that the whole can be pinned. */
   async #complete(root: CID, reader: BlockReader): Promise<void> {
+    const { target } = this.#options
     const { store } = this.#parts
-    const hasLeaf = (cid: CID) => store.has(cid)
+    const kept = target.kind === 'store' ? await target.kept(root) : store
+    const hasLeaf = (cid: CID) => kept.has(cid)
     await completeDag(root, { hold: this.#hold, store, hasLeaf, reader, signal: this.#fetching.signal })
   }
 
   /** The final path, or undefined for a stream. */
   async #place(): Promise<string | undefined> {
     const { target } = this.#options
-    if (target.kind === 'stream') return undefined
+    if (target.kind === 'stream' || target.kind === 'store') return undefined
     const path = pathOf(target, this.#ref)
     if (target.kind === 'inside') await ensureFolder(target.folder)
     return path
   }
 
-  async #openOutput(target: string | undefined, root: CID): Promise<Output | StreamOutput> {
+  async #openOutput(target: string | undefined, root: CID): Promise<AnyOutput> {
     const { target: wanted, force = false, copy = false, onProgress } = this.#options
+    if (wanted.kind === 'store') {
+      const kept = await wanted.kept(root)
+      return new StoreOutput((cid) => kept.size(cid))
+    }
     if (wanted.kind === 'stream') {
       this.#stream = new StreamOutput(wanted.write, wanted)
       return this.#stream
@@ -319,7 +359,7 @@ function addToWindow<T extends { atMs: number }>(samples: T[], sample: T): void 
   while (samples.length > 2 && sample.atMs - samples[0]!.atMs > RATE_WINDOW_MS) samples.shift()
 }
 
-function pathOf(target: Exclude<GetTarget, { kind: 'stream' }>, ref: Ref): string {
+function pathOf(target: Extract<GetTarget, { kind: 'path' | 'inside' }>, ref: Ref): string {
   if (target.kind === 'path') return target.path
   const name = ref.filename ?? ref.path.at(-1)
   return join(target.folder, name === undefined ? ref.cid.toString() : suggestedFileName(name))
