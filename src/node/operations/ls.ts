@@ -1,6 +1,7 @@
 /** `ls`: what is in a folder, entry by entry as it is found. */
 
 import type { CID } from 'multiformats/cid'
+import { raceAbort } from '../../common/abort.ts'
 import { RAW } from '../../dag/cid.ts'
 import { codecName } from '../../dag/codecs.ts'
 import { parseRef, type Ref } from '../../dag/ref.ts'
@@ -22,9 +23,8 @@ export async function ls(parts: FetchingParts, options: LsOptions): Promise<LsRe
     for await (const entry of entriesBelow(root, ref, fetching, options)) {
       entries++
       isTelling = true
-      await options.onEvent?.(entry)
+      await raceAbort(Promise.resolve(options.onEvent?.(entry)), { signal: fetching.signal })
       isTelling = false
-      fetching.signal.throwIfAborted()
     }
     return { cid: root.toString(), entries }
   } finally {
