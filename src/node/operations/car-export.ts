@@ -20,11 +20,11 @@ export async function carExport(
 ): Promise<CarExportResult> {
   const { output, force = false, write } = options
   const ref = parseRef(options.ref)
+  const counts = { blocks: 0, bytes: 0 }
   let isWriting = false
-  const fetching = new Fetching(parts, ref, options, { isBusy: () => isWriting })
+  const fetching = new Fetching(parts, ref, options, { done: () => counts.bytes, isBusy: () => isWriting })
   const { signal } = fetching
   const reader = new DagReader(fetching, parts.store)
-  const counts = { blocks: 0, bytes: 0 }
   async function* pieces(root: CID): AsyncGenerator<Uint8Array> {
     for await (const { cid, size, bytes } of walkDepthFirst(root, (next) => reader.read(next), { signal })) {
       // Where not even the root can be had there is no file.

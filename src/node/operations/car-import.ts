@@ -12,6 +12,7 @@ import type { Hold } from '../../pin/hold.ts'
 import type { Pins } from '../../pin/pins.ts'
 import { contentBytes } from '../../unixfs/list.ts'
 import type { CarImportOptions, CarImportResult, ImportedRoot } from '../api/blocks.ts'
+import { readContent } from './content.ts'
 import { paced } from './paced.ts'
 
 interface CarImportParts {
@@ -23,7 +24,7 @@ interface CarImportParts {
 /** @throws P2PError as `Api.run` says of it */
 export async function carImport(parts: CarImportParts, options: CarImportOptions): Promise<CarImportResult> {
   const { path, content, signal } = options
-  const chunks = content ?? (path === undefined ? undefined : readUserFile(path, { signal }))
+  const chunks = path === undefined ? content && readContent(content, { signal }) : readUserFile(path, { signal })
   if (chunks === undefined) throw new P2PError('usage', 'There is no CAR file to import')
   return await parts.pins.holding(async (hold) => {
     const car = await readCar(chunks)

@@ -27,12 +27,17 @@ const LOOKUPS_AT_ONCE = 16
 /** @throws P2PError as `Api.run` says of it */
 export async function info(parts: FetchingParts, options: InfoOptions): Promise<InfoResult> {
   const ref = parseRef(options.ref)
+  let nodesRead = 0
   let isSurveyed = false
-  const fetching = new Fetching(parts, ref, options, { isBusy: () => isSurveyed })
+  const fetching = new Fetching(parts, ref, options, { done: () => nodesRead, isBusy: () => isSurveyed })
   try {
     const { blocks, nodes, signal } = fetching
     const root = await resolvePath(ref.cid, ref.path, nodes, { signal })
-    const survey = await surveyTree(root, (cid) => (cid.code === RAW ? blocks : nodes).fetch(cid, { signal }))
+    const survey = await surveyTree(root, async (cid) => {
+      const block = await (cid.code === RAW ? blocks : nodes).fetch(cid, { signal })
+      nodesRead++
+      return block
+    })
     isSurveyed = true
     return {
       ...describe(root, survey),

@@ -15,9 +15,9 @@ import { Fetching, type FetchingParts } from './fetching.ts'
 /** @throws P2PError as `Api.run` says of it */
 export async function ls(parts: FetchingParts, options: LsOptions): Promise<LsResult> {
   const ref = parseRef(options.ref)
-  let isTelling = false
-  const fetching = new Fetching(parts, ref, options, { isBusy: () => isTelling })
   let entries = 0
+  let isTelling = false
+  const fetching = new Fetching(parts, ref, options, { done: () => entries, isBusy: () => isTelling })
   try {
     const root = await resolvePath(ref.cid, ref.path, fetching.nodes, { signal: fetching.signal })
     for await (const entry of entriesBelow(root, ref, fetching, options)) {
