@@ -30,6 +30,8 @@ export interface BlockReader {
 }
 
 const NO_BYTES = new Uint8Array(0)
+/** By hash function, once each has been asked for: looked at for every block. */
+const emptyDigests = new Map<number, Uint8Array>()
 
 /**
  * The digest of `bytes`, or undefined if the hash function is not accepted or gives none so long.
@@ -75,7 +77,19 @@ export function whyRefused(cid: CID): string | undefined {
 export function bytesInCid(cid: CID): Uint8Array | undefined {
   const { code, digest } = cid.multihash
   if (code === IDENTITY_HASH) return digest
-  return matchesCid(cid, NO_BYTES) ? NO_BYTES : undefined
+  const empty = emptyDigestOf(code)
+  const isEmpty = empty !== undefined && Buffer.compare(empty.subarray(0, digest.byteLength), digest) === 0
+  return isEmpty ? NO_BYTES : undefined
+}
+
+/** The longest digest of no bytes. */
+function emptyDigestOf(code: number): Uint8Array | undefined {
+  let digest = emptyDigests.get(code)
+  if (digest === undefined) {
+    digest = digestOf(code, NO_BYTES, hashFunction(code)?.maxDigestBytes)
+    if (digest !== undefined) emptyDigests.set(code, digest)
+  }
+  return digest
 }
 
 /** True if the bytes hash to the CID. False also for a hash function that is not supported. */
