@@ -11,7 +11,10 @@ import { type GetParts, pinRef } from './get.ts'
 type PinAddParts = GetParts & Pick<NodeParts, 'blocks' | 'pins'>
 
 /** @throws P2PError as `Api.run` says of it */
-export async function pinAdd(parts: PinAddParts, { ref, name, direct = false, ...options }: PinAddOptions): Promise<PinAddResult> {
+export async function pinAdd(
+  parts: PinAddParts,
+  { ref, name, direct = false, ...options }: PinAddOptions,
+): Promise<PinAddResult> {
   if (direct) return await pinBlock(parts, { ref, name, ...options })
   const { cid, stats } = await pinRef(parts, ref, { ...options, name })
   const { bytes, receivedBytes, seconds } = stats

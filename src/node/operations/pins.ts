@@ -5,7 +5,10 @@ import type { Pins } from '../../pin/pins.ts'
 import type { PinEntry, PinLsOptions, PinLsResult, PinRmOptions, PinRmResult } from '../api/pins.ts'
 
 /** @throws P2PError as `Api.run` says of it */
-export async function pinRm({ pins }: { pins: Pick<Pins, 'remove'> }, { cids, signal }: PinRmOptions): Promise<PinRmResult> {
+export async function pinRm(
+  { pins }: { pins: Pick<Pins, 'remove'> },
+  { cids, signal }: PinRmOptions,
+): Promise<PinRmResult> {
   const result: PinRmResult = { removed: [], failures: [] }
   // All are read before any is given up.
   for (const cid of cids.map(parseCid)) {
