@@ -51,6 +51,20 @@ export function parseSize(text: string, flag: string): number {
   })
 }
 
+/**
+ * `12` -> 12.
+ *
+ * @param flag - the flag it was given to, for the message
+ * @throws P2PError `usage` for anything but a whole number above zero
+ */
+export function parseCount(text: string, flag: string): number {
+  const count = Number(text)
+  if (/^\d+$/.test(text) && count > 0 && Number.isSafeInteger(count)) return count
+  throw new P2PError('usage', `"${text}" is not a number that ${flag} takes`, {
+    hint: 'Write a whole number above zero.',
+  })
+}
+
 /** Flags of the commands that need the repo. */
 export interface HoldFlags {
   /** Longest wait for a holder that does not answer, in milliseconds. */

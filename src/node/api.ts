@@ -18,8 +18,20 @@ import type {
   DagStatOptions,
   DagStatResult,
 } from './api/blocks.ts'
+import type { ConfigSetOptions, ConfigSetResult } from './api/config.ts'
 import type { CatOptions, CatResult, InfoOptions, InfoResult, LsOptions, LsResult } from './api/look.ts'
-import type { IdResult } from './api/network.ts'
+import type {
+  ConnectOptions,
+  ConnectResult,
+  FindOptions,
+  FindResult,
+  IdResult,
+  PeersResult,
+  StatusOptions,
+  StatusResult,
+  StayOptions,
+  StopResult,
+} from './api/network.ts'
 import type { FetchingOptions, OperationOptions, WriteBytes } from './api/operation.ts'
 import type {
   GcOptions,
@@ -156,6 +168,20 @@ interface Operations {
   'block-rm'(options: BlockRmOptions): Promise<BlockRmResult>
   /** Counts the blocks of DAGs. @throws P2PError as `ls` does */
   'dag-stat'(options: DagStatOptions): Promise<DagStatResult>
+  /** Whoever is connected. */
+  peers(options: OperationOptions): Promise<PeersResult>
+  /** Connects to a peer. @throws P2PError `bad-ref`, `network` */
+  connect(options: ConnectOptions): Promise<ConnectResult>
+  /** Looks for peers that have a root. @throws P2PError `bad-ref`, `no-provider`, `timeout` */
+  find(options: FindOptions): Promise<FindResult>
+  /** What is kept, and what serves it. */
+  status(options: StatusOptions): Promise<StatusResult>
+  /** Lets the server on this repo end. @throws P2PError `not-found` if there is none */
+  stop(options: OperationOptions): Promise<StopResult>
+  /** Changes a setting of the user, durably. @throws P2PError `usage`, `bad-config`, `io`, `disk-full` */
+  'config-set'(options: ConfigSetOptions): Promise<ConfigSetResult>
+  /** Goes on until the signal aborts, which is how it ends: keeps a caller with whoever holds the repo. */
+  stay(options: StayOptions): Promise<never>
   /** Pins a reference, durable when it returns. @throws P2PError as `get` does, but for `target-exists` */
   'pin-add'(options: PinAddOptions): Promise<PinAddResult>
   /** Gives roots up, pinned or left by a download; their blocks go with the next `gc`. @throws P2PError `bad-ref`, `io` */

@@ -45,6 +45,10 @@ export interface NodeOptions extends NetworkOptions {
   announce?: string[] | undefined
   /** A `server` answers in the LAN DHT too; a `client` only asks. */
   role: 'server' | 'client'
+  /** Of the program, as `status` tells it. */
+  version?: string | undefined
+  /** Called when `p2p stop` asks this process to end; left out, it is not asked. */
+  onStop?: (() => void) | undefined
   signal?: AbortSignal | undefined
   onProgress?: OnProgress | undefined
 }
@@ -136,13 +140,14 @@ class LocalNode implements Node {
   #closed = false
 
   constructor(options: NodeOptions, stores: Stores & { repo: Repo; bootId: string }) {
-    const { role, announce, onProgress } = options
+    const { role, announce, onProgress, command, version = 'unknown', onStop } = options
     const { repo } = stores
     this.#warn = (message) => onProgress?.({ type: 'warning', message })
     this.network = networkSettings(options, repo.config)
     const store = new LocalBlockStore(stores.blocks, stores.references)
     this.#network = new NodeNetwork({ repo, store, settings: this.network, role, announce, onWarning: this.#warn })
     this.#parts = {
+      holder: { command, version, role, sinceMs: systemClock.wallMs(), stop: onStop },
       ...stores,
       store,
       targets: new KeyedLock(),

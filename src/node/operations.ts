@@ -89,6 +89,37 @@ export const OPERATIONS: { readonly [Name in OperationName]: Operation<Name> } =
     usesNetwork: true,
     run: async (parts, options) => (await import('./operations/dag-stat.ts')).dagStat(parts, options),
   },
+  peers: {
+    options: {},
+    run: async (parts) => (await import('./operations/peers.ts')).peers(parts),
+  },
+  connect: {
+    options: { multiaddr: 'string' },
+    usesNetwork: true,
+    run: async (parts, options) => (await import('./operations/connect.ts')).connect(parts, options),
+  },
+  find: {
+    options: { ref: 'string', limit: 'number?', timeoutMs: 'number?' },
+    usesNetwork: true,
+    run: async (parts, options) => (await import('./operations/find.ts')).find(parts, options),
+  },
+  status: {
+    options: {},
+    run: async (parts, options) => (await import('./operations/status.ts')).status(parts, options),
+  },
+  stop: {
+    options: {},
+    run: async (parts) => (await import('./operations/stop.ts')).stop(parts),
+  },
+  'config-set': {
+    options: { name: 'string', words: 'strings' },
+    run: async (parts, options) => (await import('./operations/config-set.ts')).configSet(parts, options),
+  },
+  stay: {
+    options: {},
+    usesNetwork: true,
+    run: async (parts, options) => (await import('./operations/stay.ts')).stay(parts, options),
+  },
   'pin-add': {
     options: { ref: 'string', name: 'string?', direct: 'boolean?', ...FETCHING },
     usesNetwork: true,

@@ -25,7 +25,21 @@ export interface Network {
   isolated: boolean
 }
 
+/** The process that these parts are in, as it tells others. */
+interface Holder {
+  /** The command as the user gave it, such as `p2p serve`. */
+  command: string
+  version: string
+  /** A `server` serves until it is ended; a `client` until its own work is done. */
+  role: 'server' | 'client'
+  /** Milliseconds since 1970. */
+  sinceMs: number
+  /** Lets it end; undefined where others have no say in that. */
+  stop: (() => void) | undefined
+}
+
 export interface NodeParts {
+  holder: Holder
   repo: Repo
   /** All blocks of this machine, those that lie in files of the user too. */
   store: BlockStore

@@ -15,9 +15,10 @@ import { systemClock } from '../common/clock.ts'
 import { errnoOf, hasCode, localIoError, P2PError } from '../common/errors.ts'
 import { formatDuration } from '../common/units.ts'
 import { type Database, openDatabase } from '../database/database.ts'
-import { type Config, loadConfig } from './config.ts'
+import { loadConfig } from './config.ts'
 import { makeFolder, TEMPORARY_SUFFIX, writeFileDurably } from './durable-files.ts'
 import type { RepoLocation } from './location.ts'
+import type { Config } from './settings.ts'
 
 const VERSION = '2'
 const POLL_MS = 200

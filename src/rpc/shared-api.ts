@@ -34,6 +34,10 @@ const RETRY_MS = { least: 20, most: 120 }
 
 export interface SharedApiOptions extends Omit<NodeOptions, 'role'> {
   places: SocketPlaces
+  /** Which part in the network it takes where it holds the repo. Default `client`. */
+  role?: NodeOptions['role'] | undefined
+  /** Called with the node once the repo is held here, before anything is done with it. */
+  onHold?: ((node: Node) => Promise<void>) | undefined
 }
 
 export class SharedApi implements Api {
@@ -152,11 +156,11 @@ export class SharedApi implements Api {
 
   /** Opens the repo and answers others. @returns why not, if another process holds it */
   async #open(): Promise<P2PError | undefined> {
-    const { places, ...options } = this.#options
+    const { places, onHold, role = 'client', ...options } = this.#options
     const { openNode } = await import('../node/open.ts')
     let node: Node
     try {
-      node = await openNode({ ...options, role: 'client', holdTimeoutMs: 0 })
+      node = await openNode({ ...options, role, holdTimeoutMs: 0 })
     } catch (error) {
       if (hasCode(error, 'repo-held')) return error
       throw error
@@ -165,9 +169,11 @@ export class SharedApi implements Api {
       const { serveApi } = await import('./server.ts')
       const { location, onProgress } = options
       this.#own = { node, server: await serveApi(node, { dataDir: location.dataDir, places, onProgress }) }
+      await onHold?.(node)
       return undefined
     } catch (error) {
-      await node.close()
+      if (this.#own === undefined) await node.close()
+      else await this.close()
       throw error
     }
   }

@@ -39,6 +39,17 @@ export function addFetching(command: Command): Command {
     .option('--timeout <duration>', 'longest time without a new byte (default: 60s)', durationOf('--timeout'))
 }
 
+/** Where commands that serve are reached. */
+export function addAddresses(command: Command): Command {
+  return command
+    .option(
+      '--listen <multiaddr>',
+      'address to listen on, repeats; port 0 picks a free one (default: the configuration, else port 4001)',
+      collect,
+    )
+    .option('--announce <multiaddr>', 'address to tell to others in place of the own ones, repeats', collect)
+}
+
 export function addLimits(command: Command): Command {
   return command
     .option(
