@@ -29,7 +29,10 @@ export const sharding = {
 }
 
 export function shardOf(key: BlockKey): string {
-  return shardOfName(base32upper.encode(multihashOfKey(key)))
+  const multihash = multihashOfKey(key)
+  // 5 bytes make 8 characters, so that the last ones can be had without the others.
+  const tail = multihash.byteLength - (multihash.byteLength % 5) - 5
+  return shardOfName(base32upper.encode(multihash.subarray(Math.max(0, tail))))
 }
 
 /** The last character of a SHA2-256 carries two bits only; the two before it make 1,024 shards, as in flatfs. */
