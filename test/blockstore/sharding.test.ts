@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { CID } from 'multiformats/cid'
 import * as Digest from 'multiformats/hashes/digest'
-import { shardOf, sharding } from '../../src/blockstore/sharding.ts'
+import { sharding, shardOf } from '../../src/blockstore/sharding.ts'
 import { blockKey, RAW } from '../../src/dag/cid.ts'
 import { randomBytes } from '../support/bytes.ts'
 
