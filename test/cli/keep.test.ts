@@ -1,7 +1,7 @@
 /** What is kept, as a user sees it. */
 
 import assert from 'node:assert/strict'
-import { readFile, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import test from 'node:test'
 import { sharding } from '../../src/blockstore/sharding.ts'
@@ -9,8 +9,11 @@ import { MiB } from '../../src/common/units.ts'
 import { parseCid } from '../../src/dag/cid.ts'
 import { damaged } from '../support/blocks.ts'
 import { writeRandomFile } from '../support/bytes.ts'
+import { canRun } from '../support/child-module.ts'
 import { addPath, runP2p } from '../support/processes.ts'
 import { makeTempDir } from '../support/temp.ts'
+
+const noStrace = canRun('strace', '-f', '-e', 'trace=none', 'true') ? false : 'needs strace'
 
 test('verify prints the CIDs of what is wrong, each alone on a line, and ends with 8; gc then removes nothing', async (t) => {
   const folder = await makeTempDir(t)
@@ -41,4 +44,19 @@ test('verify prints the CIDs of what is wrong, each alone on a line, and ends wi
   assert.deepEqual((await run('pin', 'rm', cid)).lines, [cid])
   assert.match((await run('gc')).lines.join(), /^Freed 3\.0 MiB \(\d+ bytes\) in 3 blocks\.$/)
   assert.deepEqual((await run('verify')).code, 0)
+})
+
+test('every file of a pinned download is synced before that is said, small ones too', { skip: noStrace }, async (t) => {
+  const folder = await makeTempDir(t)
+  const repo = join(folder, 'repo')
+  const tree = join(folder, 'tree')
+  await mkdir(tree)
+  for (const name of ['a', 'b', 'c']) await writeFile(join(tree, name), name)
+  const cid = await addPath(repo, tree)
+  const trace = join(folder, 'trace')
+  const wrapper = ['strace', '-D', '-f', '-qq', '-y', '-e', 'trace=fdatasync', '-o', trace]
+  const { code } = await runP2p(['--offline', 'get', cid, '--pin', '-o', join(folder, 'result')], { repo, wrapper })
+  assert.equal(code, 0)
+  const synced = [...(await readFile(trace, 'utf8')).matchAll(/fdatasync\(\d+<.*\.p2p\/(\w)>/g)].map(([, name]) => name)
+  assert.deepEqual(synced.sort(), ['a', 'b', 'c'])
 })
