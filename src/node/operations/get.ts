@@ -43,7 +43,7 @@ const KEPT_HINT = 'What was verified is kept: the same command goes on from ther
 
 export interface GetParts extends FetchingParts {
   references: References
-  pins: Pick<Pins, 'add' | 'holding'>
+  pins: Pick<Pins, 'add' | 'holding' | 'touch'>
   /** Two downloads to one target, which is what they build under the same name beside it, take turns. */
   targets: KeyedLock
   bootId: string
@@ -143,6 +143,7 @@ class Get {
     const { blocks, signal } = this.#fetching
     const root = await resolvePath(cid, path, blocks, { signal })
     await this.#hold.add([root])
+    if (this.#options.target.kind === 'stream') await this.#parts.pins.touch(root)
     if (target !== undefined && (await this.#isFinished(root, target))) {
       await this.#complete(root, blocks)
       await this.#keep(root, target, { isPartial: false })
@@ -260,7 +261,7 @@ class Get {
   }
 
   async #openOutput(target: string | undefined, root: CID): Promise<AnyOutput> {
-    const { target: wanted, force = false, copy = false, onProgress } = this.#options
+    const { target: wanted, force = false, copy = false, pin = false, onProgress } = this.#options
     if (wanted.kind === 'store') {
       const kept = await wanted.kept(root)
       return new StoreOutput((cid) => kept.size(cid))
@@ -277,6 +278,8 @@ class Get {
       references,
       bootId,
       rewrite: copy,
+      // A copy in the store is what a pin promises then.
+      durable: pin && !copy,
       onNoted: (key, blockBytes) => this.#fetching.exchange?.blockStored(key, blockBytes),
     })
     if (output.resumes) onProgress?.({ type: 'note', message: `Resuming ${basename(target!)}.` })
