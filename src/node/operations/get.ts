@@ -11,6 +11,7 @@ import type { Clock } from '../../common/clock.ts'
 import { P2PError } from '../../common/errors.ts'
 import type { KeyedLock } from '../../common/keyed-lock.ts'
 import type { GetPhase, HeldBackBy, OnProgress } from '../../common/progress.ts'
+import { etaSeconds, RateMeter } from '../../common/rate-meter.ts'
 import { formatDuration, KiB, MINUTE_MS, MiB, SECOND_MS } from '../../common/units.ts'
 import type { BlockReader } from '../../dag/block.ts'
 import { blockKey } from '../../dag/cid.ts'
@@ -36,7 +37,8 @@ const MIN_ANNOUNCED_BYTES = 16 * MiB
 /** So many bytes show that a block is on its way. */
 const LIFE_SIGN_BYTES = 64 * KiB
 /** What is shown is that of the last few seconds. */
-const RATE_WINDOW_MS = 5 * SECOND_MS
+/** Over which it is judged what a download waits for. */
+const LOAD_WINDOW_MS = 5 * SECOND_MS
 
 export interface GetParts {
   store: BlockStore
@@ -74,7 +76,7 @@ class Get {
   #lastReceivedBytes = 0
   #stream: StreamOutput | undefined
   #lastProgressAt: number
-  readonly #samples: { atMs: number; bytes: number }[] = []
+  readonly #rate = new RateMeter()
   /** Since content is being downloaded. */
   readonly #loads: LoadSample[] = []
 
@@ -264,7 +266,7 @@ class Get {
     })
     this.#sources = sources
     this.#openSession = session
-    this.#samples.length = 0
+    this.#rate.reset()
     this.#exchange = exchange
     this.#lastProgressAt = this.#parts.clock.monotonicMs()
     sources.start(session)
@@ -304,14 +306,14 @@ class Get {
     const stats = this.#openSession?.stats()
     const { bytes, totalBytes } = this.#exported
     // What an earlier run has left is no speed.
-    const rate = this.#rate(stats?.bytes ?? bytes)
+    const rate = this.#rate.note(this.#parts.clock.monotonicMs(), stats?.bytes ?? bytes)
     this.#onProgress({
       type: 'progress',
       phase: this.#currentPhase(stats),
       bytes,
       totalBytes,
       bytesPerSecond: rate,
-      etaSeconds: totalBytes === null || rate === 0 ? null : Math.ceil((totalBytes - bytes) / rate),
+      etaSeconds: etaSeconds(bytes, totalBytes, rate),
       duplicateBytes: stats?.duplicateBytes ?? 0,
       heldBackBy: this.#heldBackBy(stats),
       peers: (stats?.peers ?? []).map(({ rttMs, ...peer }) => ({ ...peer, rttMs: rttMs ?? null })),
@@ -324,13 +326,6 @@ class Get {
       return this.#phase === 'connecting' ? 'metadata' : this.#phase
     }
     return this.#sources?.searching === true ? 'finding-providers' : 'connecting'
-  }
-
-  #rate(bytes: number): number {
-    const atMs = this.#parts.clock.monotonicMs()
-    addToWindow(this.#samples, { atMs, bytes })
-    const first = this.#samples[0]!
-    return atMs > first.atMs ? ((bytes - first.bytes) / (atMs - first.atMs)) * SECOND_MS : 0
   }
 
   #heldBackBy(stats: SessionStats | undefined): HeldBackBy | null {
@@ -372,7 +367,7 @@ class Get {
 
 function addToWindow<T extends { atMs: number }>(samples: T[], sample: T): void {
   samples.push(sample)
-  while (samples.length > 2 && sample.atMs - samples[0]!.atMs > RATE_WINDOW_MS) samples.shift()
+  while (samples.length > 2 && sample.atMs - samples[0]!.atMs > LOAD_WINDOW_MS) samples.shift()
 }
 
 function pathOf(target: Exclude<GetTarget, { kind: 'stream' }>, ref: Ref): string {
