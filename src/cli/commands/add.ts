@@ -1,35 +1,27 @@
 /** `p2p add`: paths or stdin -> CIDs on stdout. */
 
 import { resolve } from 'node:path'
+import { systemClock } from '../../common/clock.ts'
 import { P2PError } from '../../common/errors.ts'
 import { formatBytes } from '../../common/units.ts'
-import type { AddedRoot, AddResult, AddSource } from '../../node/api.ts'
+import type { AddedRoot, AddOptions, AddResult, AddSource } from '../../node/api.ts'
 import { type Context, withNode } from '../context.ts'
+import { type ImportFlags, importOptionsFrom } from '../import-options.ts'
 import type { Outcome } from '../outcome.ts'
 
-export interface AddFlags {
-  hidden?: boolean
+export interface AddFlags extends ImportFlags {
   pin: boolean
-  nocopy?: boolean
+  onlyHash?: boolean
   timeout?: number
 }
 
 const STDIN = '-'
 
-/** @throws P2PError as `Api.add` does; `usage` if stdin is named twice */
+/** @throws P2PError as `Api.add` does; `usage` for paths and flags that do not go together */
 export async function add(context: Context, paths: string[], flags: AddFlags): Promise<Outcome> {
-  const { output, signal } = context
-  if (paths.filter((path) => path === STDIN).length > 1) {
-    throw new P2PError('usage', 'stdin can be read once only', { hint: 'Give "-" a single time.' })
-  }
-  if (paths.includes('')) {
-    throw new P2PError('usage', 'An empty path names nothing', { hint: 'The current folder is ".".' })
-  }
-  if (paths.includes(STDIN) && flags.nocopy === true) {
-    throw new P2PError('usage', '--nocopy cannot be combined with stdin', {
-      hint: 'What comes from stdin stands nowhere else: leave out --nocopy, or save it to a file first.',
-    })
-  }
+  const { output, signal, cwd } = context
+  assertPossible(paths, flags)
+  const imports = importOptionsFrom(flags, cwd)
   if (paths.includes(STDIN) && context.stdin.isTTY === true) output.say('Reading from the terminal; Ctrl-D ends it.')
   const givenPaths = new Map(paths.map((path) => [absolute(context, path), path]))
   const asGiven = <T extends { path: string }>(entry: T): T => ({
@@ -37,22 +29,20 @@ export async function add(context: Context, paths: string[], flags: AddFlags): P
     path: givenPaths.get(entry.path) ?? entry.path,
   })
 
-  const result = await withNode(context, { command: 'p2p add', holdTimeoutMs: flags.timeout }, (node) =>
-    node.add(
-      paths.map((path) => sourceOf(context, path)),
-      {
-        hidden: flags.hidden,
-        pin: flags.pin,
-        copy: flags.nocopy !== true,
-        signal,
-        onProgress: output.onProgress,
-        onRoot: (root: AddedRoot) => {
-          output.resultLine(root.cid)
-          output.event('root', { ...asGiven(root) })
-        },
-      },
-    ),
-  )
+  const sources = paths.map((path) => sourceOf(context, path))
+  const options: AddOptions = {
+    ...imports,
+    pin: flags.pin,
+    signal,
+    onProgress: output.onProgress,
+    onRoot: (root: AddedRoot) => {
+      output.resultLine(root.cid)
+      output.event('root', { ...asGiven(root) })
+    },
+  }
+  const result = await (flags.onlyHash === true
+    ? hashOnly(sources, options)
+    : withNode(context, { command: 'p2p add', holdTimeoutMs: flags.timeout }, (node) => node.add(sources, options)))
 
   const roots = result.roots.map(asGiven)
   const failures = result.failures.map(asGiven)
@@ -64,8 +54,29 @@ export async function add(context: Context, paths: string[], flags: AddFlags): P
       failures.length === 0
         ? undefined
         : new P2PError('partial', `${failures.length} of ${paths.length} paths could not be added`, {
-            hint: `${failures.length < paths.length ? 'The others are added; mend' : 'Nothing was added: mend'} what is named above and add those paths again.`,
+            hint: `${roots.length > 0 ? 'The others are added; mend' : 'Nothing was added: mend'} what is named above and add those paths again.`,
           }),
+  }
+}
+
+/** Needs no repo, and makes none. */
+async function hashOnly(sources: AddSource[], options: AddOptions): Promise<AddResult> {
+  const { hashSources } = await import('../../node/operations/add.ts')
+  return await hashSources({ clock: systemClock }, sources, options)
+}
+
+/** @throws P2PError `usage` */
+function assertPossible(paths: string[], flags: AddFlags): void {
+  if (paths.filter((path) => path === STDIN).length > 1) {
+    throw new P2PError('usage', 'stdin can be read once only', { hint: 'Give "-" a single time.' })
+  }
+  if (paths.includes('')) {
+    throw new P2PError('usage', 'An empty path names nothing', { hint: 'The current folder is ".".' })
+  }
+  if (paths.includes(STDIN) && flags.nocopy === true) {
+    throw new P2PError('usage', '--nocopy cannot be combined with stdin', {
+      hint: 'What comes from stdin stands nowhere else: leave out --nocopy, or save it to a file first.',
+    })
   }
 }
 
@@ -78,15 +89,16 @@ function sourceOf(context: Context, path: string): AddSource {
   return { path: absolute(context, path) }
 }
 
-function summaryOf({ roots, skippedHidden, reachable }: AddResult, { nocopy = false }: AddFlags): string[] {
+function summaryOf({ roots, skippedHidden, reachable }: AddResult, { nocopy, onlyHash }: AddFlags): string[] {
   const lines = []
   if (skippedHidden > 0) {
     lines.push(`Left out ${skippedHidden} hidden ${skippedHidden === 1 ? 'entry' : 'entries'}; --hidden takes them in.`)
   }
   if (roots.length > 0) {
     const bytes = roots.reduce((sum, root) => sum + root.bytes, 0)
+    if (onlyHash === true) return [...lines, `Hashed ${formatBytes(bytes)}; nothing is kept.`]
     lines.push(`Added ${formatBytes(bytes)}.`)
-    if (nocopy)
+    if (nocopy === true)
       lines.push('The content was not copied: it can be fetched as long as nobody changes or moves the files.')
     if (reachable) lines.push('Others can fetch it from the "p2p serve" that runs here.')
     else lines.push('Nobody can fetch it from here yet: run "p2p serve" to let others.')

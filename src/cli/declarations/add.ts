@@ -1,6 +1,7 @@
 /** `p2p add`: its flags and help. */
 
 import { addHoldTimeout, type Declare } from './declaration.ts'
+import { addImportFlags } from './import.ts'
 
 export const declareAdd: Declare = (program, run) => {
   const add = program
@@ -11,10 +12,9 @@ export const declareAdd: Declare = (program, run) => {
         'safe on disk, and nothing else on stdout.',
     )
     .argument('<path...>', 'files and folders; "-" reads stdin')
-    .option('--hidden', 'take in files and folders whose name starts with a dot')
     .option('--no-pin', 'do not protect them from garbage collection')
-    .option('--nocopy', 'serve files from where they stand, as long as nobody changes them')
-  addHoldTimeout(add).action((paths, flags) =>
+    .option('-n, --only-hash', 'print the CIDs, and keep nothing')
+  addHoldTimeout(addImportFlags(add)).action((paths, flags) =>
     run(async (context) => (await import('../commands/add.ts')).add(context, paths, flags)),
   )
 }
