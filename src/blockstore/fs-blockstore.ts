@@ -9,42 +9,32 @@
 import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import type { FsBlockstore as LibraryStore } from 'blockstore-fs'
-import { base32upper } from 'multiformats/bases/base32'
 import type { CID } from 'multiformats/cid'
-import * as Digest from 'multiformats/hashes/digest'
 import type { AbortOptions } from '../common/abort.ts'
 import { errnoOf, localIoError } from '../common/errors.ts'
 import { KeyedLock } from '../common/keyed-lock.ts'
 import { assertAllowedCid, matchesCid, whyRefused } from '../dag/block.ts'
-import { type BlockKey, blockKey, isIdentity, rawCid } from '../dag/cid.ts'
+import { type BlockKey, blockKey, isIdentity } from '../dag/cid.ts'
 import { Barrier } from './barrier.ts'
 import type { BlockStore } from './blockstore.ts'
 import { openFile, readFileIfThere } from './open-file.ts'
+import { EXTENSION, sharding } from './sharding.ts'
 
-const EXTENSION = '.data'
 /** Folders within the store that hold no blocks: neither name is a shard's, and nothing in them ends in `.data`. */
 const TEMPORARY = 'tmp'
 const CORRUPT = 'corrupt'
 
-/** Where a block lies: relative to the store's folder. */
-const sharding = {
-  extension: EXTENSION,
-  encode(cid: CID): { dir: string; file: string } {
-    const name = base32upper.encode(cid.multihash.bytes)
-    // The last character of a SHA2-256 carries two bits only; the two before it make 1,024 shards, as in flatfs.
-    return { dir: name.slice(-3, -1), file: name + EXTENSION }
-  },
-  decode(path: string): CID {
-    try {
-      return rawCid(Digest.decode(base32upper.decode(basename(path, EXTENSION))))
-    } catch (cause) {
-      // A file that somebody else put here. The library passes over what this code says is gone.
-      throw Object.assign(new Error(`${path} is not a block`, { cause }), { code: 'ENOENT' })
-    }
-  },
+/** What a write or a removal has changed. */
+export interface StoreChange {
+  shard: string
+  blocks: number
+  bytes: number
 }
 
 export interface FsBlockStoreOptions {
+  /** Called before a block file is written; throws if there must be no more. */
+  reserve?: ((bytes: number) => Promise<void>) | undefined
+  onChange?: ((change: StoreChange) => void) | undefined
   /** Told of each block whose bytes no longer match, once it has been set aside. */
   onCorrupt?: ((cid: CID) => void) | undefined
 }
@@ -56,6 +46,8 @@ export class FsBlockStore implements BlockStore {
   /** Folders that are there: for a block of any other, no file has to be looked for. */
   readonly #shards: Set<string>
   readonly #barrier: Barrier
+  /** Names of files that are being written. */
+  readonly #temporaries = new Set<string>()
   #temporaryCount = 0
   #libraryStore: LibraryStore | undefined
 
@@ -111,14 +103,21 @@ export class FsBlockStore implements BlockStore {
     assertAllowedCid(cid)
     if (isIdentity(cid)) return
     const path = this.#pathOf(cid)
+    const { dir, file } = sharding.encode(cid)
+    // Before anybody has to wait for this block, since making room may take long.
+    if (this.#options.reserve !== undefined && (await this.size(cid)) !== bytes.byteLength) {
+      await this.#options.reserve(bytes.byteLength)
+    }
     await this.#writers.run(blockKey(cid), async () => {
       try {
-        if ((await this.#sizeOf(cid)) !== bytes.byteLength) await this.#write(cid, bytes)
+        const present = await this.#sizeOf(cid)
+        if (present === bytes.byteLength) return
+        await this.#write(cid, bytes)
+        this.#changed(dir, present === undefined ? 1 : 0, bytes.byteLength - (present ?? 0))
       } catch (error) {
         throw localIoError(error, 'write the block', path)
       }
     })
-    const { dir, file } = sharding.encode(cid)
     await this.#barrier.add(dir, file, bytes.byteLength)
   }
 
@@ -127,7 +126,9 @@ export class FsBlockStore implements BlockStore {
     if (whyRefused(cid) !== undefined || isIdentity(cid)) return
     await this.#writers.run(blockKey(cid), async () => {
       try {
+        const present = await this.#sizeOf(cid)
         await (await this.#library()).delete(cid)
+        if (present !== undefined) this.#changed(sharding.encode(cid).dir, -1, -present)
       } catch (error) {
         throw localIoError(error, 'delete the block', this.#pathOf(cid))
       }
@@ -146,6 +147,57 @@ export class FsBlockStore implements BlockStore {
     } catch (error) {
       signal?.throwIfAborted()
       throw localIoError(error, 'list the block store', this.#folder)
+    }
+  }
+
+  /** The blocks of one shard after the other, each shard as it was when it was come to. @throws P2PError `io` */
+  async *shards(): AsyncGenerator<{ shard: string; keys: BlockKey[] }> {
+    for (const shard of await this.#list('')) {
+      if (shard === TEMPORARY || shard === CORRUPT) continue
+      const names = await this.#list(shard)
+      yield { shard, keys: names.flatMap((name) => keyOfName(name) ?? []) }
+    }
+  }
+
+  /** A block as it is on the disk, not verified, and left where it is. @throws P2PError `io` */
+  async readUnverified(cid: CID, options: AbortOptions = {}): Promise<Uint8Array | undefined> {
+    return isIdentity(cid) ? cid.multihash.digest : await this.#read(cid, options)
+  }
+
+  /** Files of writes that have failed and could not be cleaned up; those of an earlier run go when the store is opened. */
+  async leftovers(): Promise<string[]> {
+    const names = await this.#list(TEMPORARY)
+    return names.filter((name) => !this.#temporaries.has(name)).map((name) => join(this.#folder, TEMPORARY, name))
+  }
+
+  /** Bytes of the blocks that were set aside since they had changed. @throws P2PError `io` */
+  async corruptBytes(): Promise<number> {
+    let bytes = 0
+    for (const name of await this.#list(CORRUPT)) {
+      const stats = await stat(join(this.#folder, CORRUPT, name)).catch(() => undefined)
+      bytes += stats?.size ?? 0
+    }
+    return bytes
+  }
+
+  /** Removes the blocks that were set aside. @throws P2PError `io` */
+  async removeCorrupt(): Promise<void> {
+    const folder = join(this.#folder, CORRUPT)
+    try {
+      await rm(folder, { recursive: true, force: true })
+    } catch (error) {
+      throw localIoError(error, 'empty', folder)
+    }
+  }
+
+  async #list(name: string): Promise<string[]> {
+    const folder = join(this.#folder, name)
+    try {
+      return await readdir(folder)
+    } catch (error) {
+      const errno = errnoOf(error)
+      if (errno === 'ENOENT' || errno === 'ENOTDIR') return []
+      throw localIoError(error, 'list', folder)
     }
   }
 
@@ -191,7 +243,9 @@ export class FsBlockStore implements BlockStore {
 
   async #write(cid: CID, bytes: Uint8Array): Promise<void> {
     const { dir, file } = sharding.encode(cid)
-    const temporary = join(this.#folder, TEMPORARY, String(this.#temporaryCount++))
+    const name = String(this.#temporaryCount++)
+    const temporary = join(this.#folder, TEMPORARY, name)
+    this.#temporaries.add(name)
     try {
       const handle = await openFile(temporary, 'wx')
       try {
@@ -205,6 +259,8 @@ export class FsBlockStore implements BlockStore {
     } catch (error) {
       await rm(temporary, { force: true })
       throw error
+    } finally {
+      this.#temporaries.delete(name)
     }
   }
 
@@ -212,6 +268,10 @@ export class FsBlockStore implements BlockStore {
     if (this.#shards.has(shard)) return
     await mkdir(join(this.#folder, shard), { recursive: true, mode: 0o700 })
     this.#shards.add(shard)
+  }
+
+  #changed(shard: string, blocks: number, bytes: number): void {
+    this.#options.onChange?.({ shard, blocks, bytes })
   }
 
   /** Moves a corrupt block out of the way. The bytes, should it have been replaced by a good one in the meantime. */
@@ -230,9 +290,21 @@ export class FsBlockStore implements BlockStore {
     const path = join(this.#folder, shard, file)
     try {
       await mkdir(join(this.#folder, CORRUPT), { recursive: true, mode: 0o700 })
+      const { size } = await stat(path)
       await rename(path, join(this.#folder, CORRUPT, basename(file, EXTENSION)))
+      this.#changed(shard, -1, -size)
     } catch (error) {
       if (errnoOf(error) !== 'ENOENT') throw localIoError(error, 'set aside the corrupt block', path)
     }
+  }
+}
+
+/** Undefined for a file that somebody else put here. */
+function keyOfName(name: string): BlockKey | undefined {
+  if (!name.endsWith(EXTENSION)) return undefined
+  try {
+    return blockKey(sharding.decode(name))
+  } catch {
+    return undefined
   }
 }

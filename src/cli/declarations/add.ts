@@ -1,6 +1,6 @@
-/** `p2p add`: its flags and help. */
+/** `p2p add` and `p2p share`: their flags and help. */
 
-import { addHoldTimeout, type Declare } from './declaration.ts'
+import { addAddresses, addHoldTimeout, addLimits, type Declare } from './declaration.ts'
 import { addImportFlags } from './import.ts'
 
 export const declareAdd: Declare = (program, run) => {
@@ -16,5 +16,18 @@ export const declareAdd: Declare = (program, run) => {
     .option('-n, --only-hash', 'print the CIDs, and keep nothing')
   addHoldTimeout(addImportFlags(add)).action((paths, flags) =>
     run(async (context) => (await import('../commands/add.ts')).add(context, paths, flags)),
+  )
+
+  const share = program
+    .command('share')
+    .summary('add files and folders, and let others fetch them by a link')
+    .description(
+      'Adds files, folders or stdin ("-"), prints a link for each on stdout, and serves them until Ctrl-C or SIGTERM. ' +
+        'While another command serves on the same repo, the link leads to that one.',
+    )
+    .argument('<path...>', 'files and folders; "-" reads stdin')
+    .option('--qr', 'show each link as a QR code, on stderr')
+  addHoldTimeout(addLimits(addAddresses(addImportFlags(share)))).action((paths, flags) =>
+    run(async (context) => (await import('../commands/share.ts')).share(context, paths, flags)),
   )
 }
