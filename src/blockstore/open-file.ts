@@ -10,7 +10,8 @@ import { errnoOf } from '../common/errors.ts'
 const TRIES = 6
 const RETRY_MS = 200
 
-const descriptors = {
+/** Files without a `FileHandle`, which costs more than many a read. */
+export const descriptors = {
   open: promisify(fs.open),
   stat: promisify(fs.fstat),
   read: promisify(fs.read),

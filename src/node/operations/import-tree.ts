@@ -122,10 +122,10 @@ class TreeImport {
   }
 
   async #visitFolder(folder: FolderPlace, entry: LocalEntry, done: Done): Promise<void> {
-    if (folder.identities.length > MAX_FOLDER_DEPTH + 1) {
+    if (folder.depth > MAX_FOLDER_DEPTH) {
       throw new P2PError('limit', `Cannot add ${folder.path}: folders are nested deeper than ${MAX_FOLDER_DEPTH}`)
     }
-    const { entries, skippedHidden } = await listFolder(folder, this.#options)
+    const { entries, skippedHidden } = await listFolder(folder, { ...this.#options, withSizes: false })
     const { counts, settings, writer, emptyFolders, emptyTop, metadataOf } = this.#options
     counts.skippedHidden += skippedHidden
     const links: NodeLink[] = []
