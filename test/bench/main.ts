@@ -13,6 +13,7 @@
  *   version        how fast a command starts
  *   add            a file into a new repo, beside Kubo, Helia and a synced copy
  *   add-small      10,000 files of 4 KiB, beside the same
+ *   small-commands small ones alone and through the holder
  *   get            one seeder, beside a bare libp2p stream, socat, Kubo and Helia
  *   throttled      4 seeders behind links of 8 MiB/s, beside Kubo and Helia
  *   overhead       bytes received / file size with 1, 2, 4 and 8 seeders
@@ -41,6 +42,7 @@ import { links } from './bars/links.ts'
 import { memory } from './bars/memory.ts'
 import { overhead } from './bars/overhead.ts'
 import { slowSeeder } from './bars/slow-seeder.ts'
+import { smallCommands } from './bars/small-commands.ts'
 import { smallFiles } from './bars/small-files.ts'
 import { throttled } from './bars/throttled.ts'
 import { type Figure, printTable, rowOf } from './figures.ts'
@@ -48,6 +50,7 @@ import { type Figure, printTable, rowOf } from './figures.ts'
 const bars = [
   links,
   version,
+  smallCommands,
   add,
   addSmall,
   get,
