@@ -8,7 +8,6 @@ import { hasCode, P2PError } from '../../common/errors.ts'
 import { BlockService } from '../../exchange/blockservice.ts'
 import { readUserFile } from '../../files/user-file.ts'
 import { completeDag } from '../../pin/complete-dag.ts'
-import type { Hold } from '../../pin/hold.ts'
 import type { Pins } from '../../pin/pins.ts'
 import { contentBytes } from '../../unixfs/list.ts'
 import type { CarImportOptions, CarImportResult, ImportedRoot } from '../api/blocks.ts'
@@ -32,7 +31,7 @@ export async function carImport(parts: CarImportParts, options: CarImportOptions
     await parts.store.sync({ signal })
     const roots: ImportedRoot[] = []
     for (const cid of car.roots) {
-      const root = await keepRoot(cid, parts, hold, options)
+      const root = await keepRoot(cid, parts, options)
       roots.push(root)
       await options.onEvent?.(root)
     }
@@ -65,17 +64,18 @@ async function storeBlocks(
 async function keepRoot(
   root: CID,
   { store, pins }: CarImportParts,
-  hold: Hold,
   { pin = true, signal }: CarImportOptions,
 ): Promise<ImportedRoot> {
   const cid = root.toString()
   if (!pin) return { cid, pinned: false, problem: null }
   const reader = new BlockService(store, () => undefined)
   try {
-    await completeDag(root, { hold, store, hasLeaf: (leaf) => store.has(leaf, { signal }), reader, signal })
-    const bytes = await contentBytes(root, (node) => reader.fetch(node, { signal }))
-    await store.sync({ signal })
-    await pins.add({ cid: root, bytes, kind: 'recursive' }, hold)
+    await pins.holding(async (hold) => {
+      await completeDag(root, { hold, store, hasLeaf: (leaf) => store.has(leaf, { signal }), reader, signal })
+      const bytes = await contentBytes(root, (node) => reader.fetch(node, { signal }))
+      await store.sync({ signal })
+      await pins.add({ cid: root, bytes, kind: 'recursive' }, hold)
+    })
     return { cid, pinned: true, problem: null }
   } catch (error) {
     if (!hasCode(error, 'not-found', 'bad-data')) throw error
