@@ -1,13 +1,13 @@
-/** Every shape that a file's tree can have, made by the library and read by us: at its boundaries, in any order. */
+/** Every shape that a file's tree can have, as Kubo makes it: at its boundaries, in any order. */
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { importFile } from 'ipfs-unixfs-importer'
-import { fixedSize } from 'ipfs-unixfs-importer/chunker'
-import { balanced, trickle } from 'ipfs-unixfs-importer/layout'
 import type { CID } from 'multiformats/cid'
 import { StreamOutput } from '../../src/files/stream-output.ts'
+import { importSettings } from '../../src/unixfs/import-settings.ts'
+import { importFile } from '../../src/unixfs/importer.ts'
+import { NodeWriter } from '../../src/unixfs/node-writer.ts'
 import { randomBytes } from '../support/bytes.ts'
 import { exported, type MemorySink, Source } from '../support/memory-export.ts'
 
@@ -21,33 +21,27 @@ const sizes = fc
 
 const shapes = fc.record({
   bytes: sizes,
-  layout: fc.constantFrom('balanced', 'trickle'),
+  trickle: fc.boolean(),
   rawLeaves: fc.boolean(),
-  cidVersion: fc.constantFrom(0 as const, 1 as const),
-  /** Trickle and old importers have leaves of type Raw. */
-  leafType: fc.constantFrom('file' as const, 'raw' as const),
-  reduceSingleLeafToSelf: fc.boolean(),
+  cidVersion: fc.constantFrom(0, 1),
+  inline: fc.boolean(),
   firstLeaf: fc.nat(MAX_CHILDREN),
   repeats: fc.boolean(),
 })
 
 test('files of any layout, size and kind of leaf come out whole, in any order and in the right one', async () => {
   await fc.assert(
-    fc.asyncProperty(shapes, async ({ bytes, layout, firstLeaf, repeats, ...options }) => {
+    fc.asyncProperty(shapes, async ({ bytes, firstLeaf, repeats, ...switches }) => {
       const content = repeats ? Buffer.alloc(bytes, 'same') : randomBytes('layouts', bytes)
       const source = new Source()
-      const store = {
-        put: async (cid: CID, block: Uint8Array | AsyncIterable<Uint8Array> | Iterable<Uint8Array>) => {
-          assert.ok(block instanceof Uint8Array)
-          source.put(cid, block)
-          return cid
-        },
-      }
-      const { cid } = await importFile({ content }, store, {
-        ...options,
-        chunker: fixedSize({ chunkSize: CHUNK_BYTES }),
-        layout: (layout === 'trickle' ? trickle : balanced)({ maxChildrenPerNode: MAX_CHILDREN }),
-      })
+      const store = { put: async (cid: CID, block: Uint8Array) => source.put(cid, block) }
+      const settings = importSettings({ ...switches, chunker: `size-${CHUNK_BYTES}`, maxFileLinks: MAX_CHILDREN })
+      const pieces = (async function* () {
+        yield content
+      })()
+      const { cid } = await importFile(pieces, new NodeWriter(store, settings), settings, ({ cid, block }) =>
+        store.put(cid, block),
+      )
       const sink = await exported({ block: { cid } }, source, undefined, {
         firstLeaf: (leaves) => firstLeaf % Math.max(1, leaves),
       })
