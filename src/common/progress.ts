@@ -24,6 +24,7 @@ export type ProgressEvent =
   | { type: 'note'; message: string }
   | { type: 'warning'; message: string }
   | AddProgress
+  | CarProgress
   | GetProgress
 
 export interface AddProgress {
@@ -32,6 +33,15 @@ export interface AddProgress {
   /** null while it is not known, as for stdin. */
   totalBytes: number | null
   files: number
+}
+
+export interface CarProgress {
+  type: 'car-progress'
+  action: 'export' | 'import'
+  /** Of the file, so far. */
+  bytes: number
+  totalBytes: null
+  blocks: number
 }
 
 export interface GetProgress {

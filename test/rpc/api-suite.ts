@@ -12,6 +12,7 @@ import { type Node, openNode } from '../../src/node/open.ts'
 import { resolveLocation } from '../../src/repo/location.ts'
 import { sha256OfFile, writeRandomFile } from '../support/bytes.ts'
 import { cleanUpAfter } from '../support/clean-up.ts'
+import { lookSuite } from './look-suite.ts'
 
 export interface MadeApi {
   api: Api
@@ -211,6 +212,8 @@ export function apiSuite(name: string, make: (t: TestContext) => Promise<MadeApi
     const reason = new Error('ended by the user')
     await assert.rejects(api.run('id', { signal: AbortSignal.abort(reason) }), (error) => error === reason)
   })
+
+  lookSuite(apiTest)
 
   apiTest('status tells of every root, and stop that there is nothing to stop', async (made) => {
     const { api, folder } = made

@@ -3,6 +3,7 @@
 import type { CID } from 'multiformats/cid'
 import type { BlockStore } from '../../blockstore/blockstore.ts'
 import { type Car, readCar } from '../../car/read.ts'
+import type { Clock } from '../../common/clock.ts'
 import { hasCode, P2PError } from '../../common/errors.ts'
 import { BlockService } from '../../exchange/blockservice.ts'
 import { readUserFile } from '../../files/user-file.ts'
@@ -10,20 +11,23 @@ import { completeDag } from '../../pin/complete-dag.ts'
 import type { Pins } from '../../pin/pins.ts'
 import { contentBytes } from '../../unixfs/list.ts'
 import type { CarImportOptions, CarImportResult, ImportedRoot } from '../api/blocks.ts'
+import { readContent } from './content.ts'
+import { paced } from './paced.ts'
 
 interface CarImportParts {
   store: BlockStore
   pins: Pick<Pins, 'add' | 'holding'>
+  clock: Clock
 }
 
 /** @throws P2PError as `Api.run` says of it */
 export async function carImport(parts: CarImportParts, options: CarImportOptions): Promise<CarImportResult> {
   const { path, content, signal } = options
-  const chunks = content ?? (path === undefined ? undefined : readUserFile(path, { signal }))
+  const chunks = path === undefined ? content && readContent(content, { signal }) : readUserFile(path, { signal })
   if (chunks === undefined) throw new P2PError('usage', 'There is no CAR file to import')
   return await parts.pins.holding(async (hold) => {
     const car = await readCar(chunks)
-    const counts = await storeBlocks(car, hold.over(parts.store), options)
+    const counts = await storeBlocks(car, hold.over(parts.store), parts.clock, options)
     await parts.store.sync({ signal })
     const roots: ImportedRoot[] = []
     for (const cid of car.roots) {
@@ -38,15 +42,20 @@ export async function carImport(parts: CarImportParts, options: CarImportOptions
 async function storeBlocks(
   { blocks }: Car,
   store: Pick<BlockStore, 'put'>,
+  clock: Clock,
   { signal, onProgress }: CarImportOptions,
 ): Promise<Pick<CarImportResult, 'blocks' | 'blockBytes'>> {
   const counts = { blocks: 0, blockBytes: 0 }
+  const report = paced(clock, () => {
+    const { blocks, blockBytes: bytes } = counts
+    onProgress?.({ type: 'car-progress', action: 'import', bytes, totalBytes: null, blocks })
+  })
   for await (const { cid, bytes } of blocks) {
     signal?.throwIfAborted()
     await store.put(cid, bytes, { signal })
     counts.blocks++
     counts.blockBytes += bytes.byteLength
-    onProgress?.({ type: 'add-progress', bytes: counts.blockBytes, totalBytes: null, files: counts.blocks })
+    report()
   }
   return counts
 }

@@ -39,6 +39,8 @@ const MIN_ANNOUNCED_BYTES = 16 * MiB
 /** What is shown is that of the last few seconds. */
 const RATE_WINDOW_MS = 5 * SECOND_MS
 
+const KEPT_HINT = 'What was verified is kept: the same command goes on from there.'
+
 export interface GetParts extends FetchingParts {
   references: References
   pins: Pick<Pins, 'add' | 'holding' | 'touch'>
@@ -106,7 +108,8 @@ class Get {
     this.#startedAt = parts.clock.monotonicMs()
     this.#fetching = new Fetching(parts, ref, options, {
       onLook: () => this.#report(),
-      bytes: () => this.#exported.bytes,
+      done: () => this.#exported.bytes,
+      hint: options.target.kind === 'stream' ? undefined : KEPT_HINT,
       isBusy: () => this.#phase === 'finishing' || this.#stream?.isBlocked === true,
     })
   }
