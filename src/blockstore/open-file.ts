@@ -11,7 +11,8 @@ import type { ReadOptions } from './blockstore.ts'
 const TRIES = 6
 const RETRY_MS = 200
 
-const descriptors = {
+/** Files without a `FileHandle`, which costs more than many a read. */
+export const descriptors = {
   open: promisify(fs.open),
   stat: promisify(fs.fstat),
   read: promisify(fs.read),
@@ -70,7 +71,7 @@ export async function readAt(
 type ReadMore = (buffer: Uint8Array, done: number) => Promise<{ bytesRead: number }>
 
 /** So many bytes, or fewer if there are no more. */
-export async function readFully(
+async function readFully(
   length: number,
   readMore: ReadMore,
   { allocate = Buffer.allocUnsafeSlow }: Pick<ReadOptions, 'allocate'> = {},
