@@ -39,7 +39,7 @@ test('--nocopy serves what other switches have made, and --only-hash tells the s
   const blocks = (await readdir(join(repo, 'blocks'), { recursive: true })).filter((name) => name.endsWith('.data'))
   assert.equal(
     blocks.length,
-    6,
+    7,
     'eleven leaves stay in the file, below four nodes, two and one; no block is of content',
   )
 
