@@ -63,9 +63,8 @@ export class Database {
   /** Writes into several spaces at once: all of it or nothing, even after a crash. @throws P2PError `io`, `disk-full` */
   async write(writes: SpaceWrite[], { sync = false }: WriteOptions = {}): Promise<void> {
     if (writes.length === 0) return
-    const operations = writes.map(({ space, ...operation }) => ({ ...operation, key: space.fullKey(operation.key) }))
     try {
-      await this.#level.batch(operations, { sync })
+      await writeBatch(this.#level, writes, { sync })
     } catch (error) {
       throw databaseError(error, this.#level.location)
     }
@@ -128,8 +127,8 @@ export class Space {
   /** All of it or nothing, even after a crash. */
   async batch(operations: SpaceOperation[], { sync = false }: WriteOptions = {}): Promise<void> {
     if (operations.length === 0) return
-    const prefixed = operations.map((operation) => ({ ...operation, key: this.fullKey(operation.key) }))
-    await this.#guard(() => this.#level.batch(prefixed, { sync }))
+    const writes = operations.map((operation) => ({ ...operation, space: this }))
+    await this.#guard(() => writeBatch(this.#level, writes, { sync }))
   }
 
   /** Removes every record whose key starts with the prefix; not at once for others, who may see some gone and some left. */
@@ -165,6 +164,17 @@ export class Space {
       throw databaseError(error, this.#level.location)
     }
   }
+}
+
+/** Filled one by one a batch costs a third of what it does as a list of operations. */
+async function writeBatch(level: Level, writes: SpaceWrite[], options: { sync: boolean }): Promise<void> {
+  const batch = level.batch()
+  for (const write of writes) {
+    const key = write.space.fullKey(write.key)
+    if (write.type === 'put') batch.put(key, write.value)
+    else batch.del(key)
+  }
+  await batch.write(options)
 }
 
 /** The first key after all that start with `prefix`, which holds at least the `/` of its space. */

@@ -22,6 +22,8 @@ import { allocatedBytes, refuseExisting, refuseFolder, refuseSpecial, replaceTar
 import type { PlacedLeaf } from './tree-notes.ts'
 
 const SYNCS_AT_ONCE = 16
+/** Of names that are held in memory. */
+const SYNCED_TOGETHER = 1024
 
 export interface OutputOptions {
   /** Absolute path of the finished file or folder. */
@@ -34,6 +36,8 @@ export interface OutputOptions {
   bootId: string
   /** Have every leaf written, also those that an earlier run has left. Default false. */
   rewrite?: boolean
+  /** Sync every file, however small, since something will be promised of them. Default false. */
+  durable?: boolean
   /** Called with each block that can be read from the result from now on. */
   onNoted?: ((key: BlockKey, blockBytes: number) => void) | undefined
 }
@@ -61,11 +65,11 @@ interface OpenFile {
  * @throws P2PError `target-exists`, `io`
  */
 export async function openOutput(options: OutputOptions): Promise<Output> {
-  const { target, root, force, references, bootId, rewrite = false, onNoted } = options
+  const { target, root, force, references, bootId, rewrite = false, durable = false, onNoted } = options
   await (force ? refuseSpecial(target) : refuseExisting(target))
   const temporary = temporaryPath(target, root)
   const journal = await Journal.open({ references, root, temporary, target, bootId, onNoted })
-  return new Output({ target, temporary, force, journal, rewrite })
+  return new Output({ target, temporary, force, journal, rewrite, durable })
 }
 
 interface OutputParts {
@@ -74,6 +78,7 @@ interface OutputParts {
   force: boolean
   journal: Journal
   rewrite: boolean
+  durable: boolean
 }
 
 export class Output {
@@ -82,6 +87,7 @@ export class Output {
   readonly #force: boolean
   readonly #journal: Journal
   readonly #rewrite: boolean
+  readonly #durable: boolean
   readonly #smallFiles = new SmallFiles()
   readonly #largeFiles = new LargeFiles()
   readonly #open = new Map<number, Promise<OpenFile>>()
@@ -91,12 +97,13 @@ export class Output {
   readonly #links: { path: string; target: string }[] = []
   readonly skipped: { name: string; reason: string }[] = []
 
-  constructor({ target, temporary, force, journal, rewrite }: OutputParts) {
+  constructor({ target, temporary, force, journal, rewrite, durable }: OutputParts) {
     this.#target = target
     this.#temporary = temporary
     this.#force = force
     this.#journal = journal
     this.#rewrite = rewrite
+    this.#durable = durable
   }
 
   /** True if an earlier run has left something to go on from. */
@@ -207,7 +214,8 @@ export class Output {
       for (const { path, target } of this.#links) await makeLinkNow(path, target)
       // A result that is one file is synced however small it is.
       if (this.#folders.length === 0) await syncFile(this.#temporary)
-      await mapBounded(this.#unsynced, SYNCS_AT_ONCE, (path) => syncFile(this.#pathOf(path)))
+      if (this.#durable) await this.#syncEveryFile()
+      else await mapBounded(this.#unsynced, SYNCS_AT_ONCE, (path) => syncFile(this.#pathOf(path)))
       await mapBounded(this.#folders, SYNCS_AT_ONCE, syncFolder)
       if (this.#force) {
         await refuseSpecial(this.#target)
@@ -237,6 +245,19 @@ export class Output {
     const { inJournal, onDisk } = await this.#opened(file)
     this.#open.delete(file.id)
     await this.#journal.noteWhole(inJournal, await this.#largeFiles.finish(onDisk), leaf)
+  }
+
+  async #syncEveryFile(): Promise<void> {
+    let names: string[] = []
+    const syncThem = async () => {
+      await mapBounded(names, SYNCS_AT_ONCE, (name) => syncFile(join(this.#temporary, name)))
+      names = []
+    }
+    for await (const { name } of this.#journal.files()) {
+      names.push(name)
+      if (names.length >= SYNCED_TOGETHER) await syncThem()
+    }
+    await syncThem()
   }
 
   #pathOf(path: readonly string[]): string {

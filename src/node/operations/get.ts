@@ -40,9 +40,11 @@ const MIN_ANNOUNCED_BYTES = 16 * MiB
 /** What is shown is that of the last few seconds. */
 const LOAD_WINDOW_MS = 5 * SECOND_MS
 
+const KEPT_HINT = 'What was verified is kept: the same command goes on from there.'
+
 export interface GetParts extends FetchingParts {
   references: References
-  pins: Pick<Pins, 'add' | 'holding'>
+  pins: Pick<Pins, 'add' | 'holding' | 'touch'>
   /** Two downloads to one target, which is what they build under the same name beside it, take turns. */
   targets: KeyedLock
   bootId: string
@@ -107,7 +109,8 @@ class Get {
     this.#startedAt = parts.clock.monotonicMs()
     this.#fetching = new Fetching(parts, ref, options, {
       onLook: () => this.#report(),
-      bytes: () => this.#exported.bytes,
+      done: () => this.#exported.bytes,
+      hint: options.target.kind === 'stream' ? undefined : KEPT_HINT,
       isBusy: () => this.#phase === 'finishing' || this.#stream?.isBlocked === true,
     })
   }
@@ -141,6 +144,7 @@ class Get {
     const { blocks, signal } = this.#fetching
     const root = await resolvePath(cid, path, blocks, { signal })
     await this.#hold.add([root])
+    if (this.#options.target.kind === 'stream') await this.#parts.pins.touch(root)
     if (target !== undefined && (await this.#isFinished(root, target))) {
       await this.#complete(root, blocks)
       await this.#keep(root, target, { isPartial: false })
@@ -258,7 +262,7 @@ class Get {
   }
 
   async #openOutput(target: string | undefined, root: CID): Promise<AnyOutput> {
-    const { target: wanted, force = false, copy = false, onProgress } = this.#options
+    const { target: wanted, force = false, copy = false, pin = false, onProgress } = this.#options
     if (wanted.kind === 'store') {
       const kept = await wanted.kept(root)
       return new StoreOutput((cid) => kept.size(cid))
@@ -275,6 +279,8 @@ class Get {
       references,
       bootId,
       rewrite: copy,
+      // A copy in the store is what a pin promises then.
+      durable: pin && !copy,
       onNoted: (key, blockBytes) => this.#fetching.exchange?.blockStored(key, blockBytes),
     })
     if (output.resumes) onProgress?.({ type: 'note', message: `Resuming ${basename(target!)}.` })
