@@ -12,6 +12,7 @@ import type { Clock } from '../../common/clock.ts'
 import { hasCode, localIoError, type P2PError } from '../../common/errors.ts'
 import type { OnProgress } from '../../common/progress.ts'
 import { type LeafTaker, ReferencedImport } from '../../files/referenced-import.ts'
+import { Storing } from '../../files/storing.ts'
 import { scanTree, type TreeSummary } from '../../files/tree.ts'
 import type { BlockSink, NodeRef } from '../../unixfs/save-node.ts'
 import type { AddedRoot, AddOptions, AddResult, AddSource } from '../api.ts'
@@ -42,25 +43,26 @@ export async function addSources(
   const summaries = await scanSources(sources, { hidden, signal })
   const counts: ImportCounts = { bytes: 0, files: 0, skippedHidden: 0 }
   const report = progressReporter(counts, totalBytes(summaries), clock, onProgress)
-  const watched = watchStore(store)
+  const storing = new Storing()
+  const sink: BlockSink = { put: (cid, bytes) => storing.run(() => store.put(cid, bytes, { signal })) }
   const result: AddResult = { roots: [], failures: [], skippedHidden: 0, reachable: false }
 
   const importing = { signal, hidden, counts, onCounts: report.changed }
   const copied: LeafTaker = {
-    putLeaf: (cid, bytes) => watched.sink.put(cid, bytes, { signal }),
+    putLeaf: (cid, bytes) => sink.put(cid, bytes),
     close: async () => {},
   }
   const importSource = async (source: AddSource): Promise<NodeRef> => {
     if ('content' in source) {
-      const root = await importContent(readStream(source, { signal }), watched.sink, copied, importing)
-      await store.sync({ signal })
+      const root = await importContent(readStream(source, { signal }), sink, copied, importing)
+      await storing.run(() => store.sync({ signal }))
       return root
     }
-    const inPlace = copy ? undefined : await ReferencedImport.open(references, source.path)
+    const inPlace = copy ? undefined : await ReferencedImport.open(references, source.path, storing)
     try {
       const leaves = inPlace ?? { openFile: async () => copied }
-      const root = await importTree(source.path, watched.sink, { ...importing, leaves })
-      await store.sync({ signal })
+      const root = await importTree(source.path, sink, { ...importing, leaves })
+      await storing.run(() => store.sync({ signal }))
       await inPlace?.finish(root.cid)
       return root
     } catch (error) {
@@ -81,7 +83,7 @@ export async function addSources(
     try {
       root = await importSource(source)
     } catch (error) {
-      if (watched.hasFailed() || !hasCode(error, 'io', 'limit', 'not-found')) throw error
+      if (storing.hasFailed || !hasCode(error, 'io', 'limit', 'not-found')) throw error
       result.failures.push({ path, message: error.message })
       continue
     }
@@ -136,24 +138,6 @@ async function* readStream(
   } finally {
     // A stream that waits for more does not answer before it comes, so nothing waits for this.
     pieces.return?.().catch(() => {})
-  }
-}
-
-/** Tells an error of the store, which ends everything, from one of a source. */
-function watchStore(store: BlockStore): { sink: BlockSink; hasFailed: () => boolean } {
-  let failed = false
-  return {
-    hasFailed: () => failed,
-    sink: {
-      put: async (cid, bytes, options) => {
-        try {
-          await store.put(cid, bytes, options)
-        } catch (error) {
-          failed = true
-          throw error
-        }
-      },
-    },
   }
 }
 
