@@ -9,40 +9,20 @@
 import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import type { FsBlockstore as LibraryStore } from 'blockstore-fs'
-import { base32upper } from 'multiformats/bases/base32'
 import type { CID } from 'multiformats/cid'
-import * as Digest from 'multiformats/hashes/digest'
 import type { AbortOptions } from '../common/abort.ts'
 import { errnoOf, localIoError } from '../common/errors.ts'
 import { KeyedLock } from '../common/keyed-lock.ts'
 import { assertAllowedCid, matchesCid, whyRefused } from '../dag/block.ts'
-import { type BlockKey, blockKey, isIdentity, rawCid } from '../dag/cid.ts'
+import { type BlockKey, blockKey, isIdentity } from '../dag/cid.ts'
 import { Barrier } from './barrier.ts'
 import type { BlockStore } from './blockstore.ts'
 import { openFile, readFileIfThere } from './open-file.ts'
+import { EXTENSION, sharding } from './sharding.ts'
 
-const EXTENSION = '.data'
 /** Folders within the store that hold no blocks: neither name is a shard's, and nothing in them ends in `.data`. */
 const TEMPORARY = 'tmp'
 const CORRUPT = 'corrupt'
-
-/** Where a block lies: relative to the store's folder. */
-const sharding = {
-  extension: EXTENSION,
-  encode(cid: CID): { dir: string; file: string } {
-    const name = base32upper.encode(cid.multihash.bytes)
-    // The last character of a SHA2-256 carries two bits only; the two before it make 1,024 shards, as in flatfs.
-    return { dir: name.slice(-3, -1), file: name + EXTENSION }
-  },
-  decode(path: string): CID {
-    try {
-      return rawCid(Digest.decode(base32upper.decode(basename(path, EXTENSION))))
-    } catch (cause) {
-      // A file that somebody else put here. The library passes over what this code says is gone.
-      throw Object.assign(new Error(`${path} is not a block`, { cause }), { code: 'ENOENT' })
-    }
-  },
-}
 
 export interface FsBlockStoreOptions {
   /** Told of each block whose bytes no longer match, once it has been set aside. */
@@ -56,6 +36,8 @@ export class FsBlockStore implements BlockStore {
   /** Folders that are there: for a block of any other, no file has to be looked for. */
   readonly #shards: Set<string>
   readonly #barrier: Barrier
+  /** Names of files that are being written. */
+  readonly #temporaries = new Set<string>()
   #temporaryCount = 0
   #libraryStore: LibraryStore | undefined
 
@@ -149,6 +131,57 @@ export class FsBlockStore implements BlockStore {
     }
   }
 
+  /** The blocks of one shard after the other, each shard as it was when it was come to. @throws P2PError `io` */
+  async *shards(): AsyncGenerator<{ shard: string; keys: BlockKey[] }> {
+    for (const shard of await this.#list('')) {
+      if (shard === TEMPORARY || shard === CORRUPT) continue
+      const names = await this.#list(shard)
+      yield { shard, keys: names.flatMap((name) => keyOfName(name) ?? []) }
+    }
+  }
+
+  /** A block as it is on the disk, not verified, and left where it is. @throws P2PError `io` */
+  async readUnverified(cid: CID, options: AbortOptions = {}): Promise<Uint8Array | undefined> {
+    return isIdentity(cid) ? cid.multihash.digest : await this.#read(cid, options)
+  }
+
+  /** Files of writes that have failed and could not be cleaned up; those of an earlier run go when the store is opened. */
+  async leftovers(): Promise<string[]> {
+    const names = await this.#list(TEMPORARY)
+    return names.filter((name) => !this.#temporaries.has(name)).map((name) => join(this.#folder, TEMPORARY, name))
+  }
+
+  /** Bytes of the blocks that were set aside since they had changed. @throws P2PError `io` */
+  async corruptBytes(): Promise<number> {
+    let bytes = 0
+    for (const name of await this.#list(CORRUPT)) {
+      const stats = await stat(join(this.#folder, CORRUPT, name)).catch(() => undefined)
+      bytes += stats?.size ?? 0
+    }
+    return bytes
+  }
+
+  /** Removes the blocks that were set aside. @throws P2PError `io` */
+  async removeCorrupt(): Promise<void> {
+    const folder = join(this.#folder, CORRUPT)
+    try {
+      await rm(folder, { recursive: true, force: true })
+    } catch (error) {
+      throw localIoError(error, 'empty', folder)
+    }
+  }
+
+  async #list(name: string): Promise<string[]> {
+    const folder = join(this.#folder, name)
+    try {
+      return await readdir(folder)
+    } catch (error) {
+      const errno = errnoOf(error)
+      if (errno === 'ENOENT' || errno === 'ENOTDIR') return []
+      throw localIoError(error, 'list', folder)
+    }
+  }
+
   async #library(): Promise<LibraryStore> {
     // Loaded here because adding and serving do without it, and it is slow to load.
     const { FsBlockstore } = await import('blockstore-fs')
@@ -191,7 +224,9 @@ export class FsBlockStore implements BlockStore {
 
   async #write(cid: CID, bytes: Uint8Array): Promise<void> {
     const { dir, file } = sharding.encode(cid)
-    const temporary = join(this.#folder, TEMPORARY, String(this.#temporaryCount++))
+    const name = String(this.#temporaryCount++)
+    const temporary = join(this.#folder, TEMPORARY, name)
+    this.#temporaries.add(name)
     try {
       const handle = await openFile(temporary, 'wx')
       try {
@@ -205,6 +240,8 @@ export class FsBlockStore implements BlockStore {
     } catch (error) {
       await rm(temporary, { force: true })
       throw error
+    } finally {
+      this.#temporaries.delete(name)
     }
   }
 
@@ -234,5 +271,15 @@ export class FsBlockStore implements BlockStore {
     } catch (error) {
       if (errnoOf(error) !== 'ENOENT') throw localIoError(error, 'set aside the corrupt block', path)
     }
+  }
+}
+
+/** Undefined for a file that somebody else put here. */
+function keyOfName(name: string): BlockKey | undefined {
+  if (!name.endsWith(EXTENSION)) return undefined
+  try {
+    return blockKey(sharding.decode(name))
+  } catch {
+    return undefined
   }
 }

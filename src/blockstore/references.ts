@@ -50,6 +50,11 @@ export interface ReferencedFile extends FileRecord {
   id: number
 }
 
+export interface PlacedReference {
+  reference: Reference
+  tree: TreeRecord
+}
+
 export interface NewTree {
   /** Absolute path of the file or folder that is about to be built, or read. */
   path: string
@@ -83,6 +88,8 @@ export class References {
   readonly #lock = new KeyedLock()
   readonly #onLost: ((path: string) => void) | undefined
   readonly #toldLost = new Set<string>()
+  /** Trees that this process has made. */
+  readonly #ownTrees = new Set<number>()
   readonly #lookups = new Batcher((keys: BlockKey[]) => this.#getMany(keys))
 
   constructor(database: Database, options: ReferencesOptions = {}) {
@@ -110,6 +117,7 @@ export class References {
         ...(root && { root: root.toString() }),
         ...(bootId && { bootId }),
       }
+      this.#ownTrees.add(id)
       await this.#trees.batch([
         { type: 'put', key: encodeTreeId(COUNTER_ID), value: encodeTreeId(id) },
         { type: 'put', key: encodeTreeId(id), value: encodeRecord(record) },
@@ -180,6 +188,24 @@ export class References {
     })
   }
 
+  /** Removes the references to a block in files of these trees. */
+  async dropTrees(key: BlockKey, treeIds: ReadonlySet<number>): Promise<void> {
+    await this.#keepOnly(key, ({ fileId }) => !treeIds.has(treeIdOf(fileId)))
+  }
+
+  /** Whether nobody can go on with a tree that was never finished: its files have gone, or the import of it has ended. */
+  async isAbandoned({ id, path, root }: ReferencedTree): Promise<boolean> {
+    if (this.#ownTrees.has(id)) return false
+    if (root === undefined) return true
+    try {
+      await stat(path)
+      return false
+    } catch (error) {
+      if (isAbsent(error)) return true
+      throw localIoError(error, 'look at', path)
+    }
+  }
+
   /** Removes the reference to a block in this file, as when the block turns out not to be there. */
   async drop(fileId: number, key: BlockKey): Promise<void> {
     await this.#keepOnly(key, (reference) => reference.fileId !== fileId)
@@ -239,6 +265,23 @@ export class References {
       if (isAbsent(error)) return undefined
       throw localIoError(error, 'read', file.path)
     }
+  }
+
+  /** Every block that is referred to, with its places in trees that are known. */
+  async *blocks(): AsyncGenerator<{ key: BlockKey; places: PlacedReference[] }> {
+    for await (const [key, value] of this.#references.iterate()) {
+      const places: PlacedReference[] = []
+      for (const reference of decodeReferences(value)) {
+        const tree = await this.#tree(treeIdOf(reference.fileId))
+        if (tree !== undefined) places.push({ reference, tree })
+      }
+      yield { key: keyOfMultihash(key), places }
+    }
+  }
+
+  /** Whether the file of a reference is where it was and as it was. @throws P2PError `io` */
+  async isFileUnchanged({ fileId }: Reference): Promise<boolean> {
+    return (await this.#usableFile(fileId)) !== undefined
   }
 
   /** Every block that refers to a file which is known. */

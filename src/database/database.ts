@@ -15,6 +15,9 @@ type Level = ClassicLevel<Uint8Array, Uint8Array>
 
 export type SpaceOperation = { type: 'put'; key: Uint8Array; value: Uint8Array } | { type: 'del'; key: Uint8Array }
 
+/** An operation on one of several spaces. */
+export type SpaceWrite = SpaceOperation & { space: Space }
+
 export interface WriteOptions {
   /** Return only when the write survives a power cut. Default false: it survives the end of the process. */
   sync?: boolean | undefined
@@ -57,6 +60,17 @@ export class Database {
     return new Space(this.#level, name)
   }
 
+  /** Writes into several spaces at once: all of it or nothing, even after a crash. @throws P2PError `io`, `disk-full` */
+  async write(writes: SpaceWrite[], { sync = false }: WriteOptions = {}): Promise<void> {
+    if (writes.length === 0) return
+    const operations = writes.map(({ space, ...operation }) => ({ ...operation, key: space.fullKey(operation.key) }))
+    try {
+      await this.#level.batch(operations, { sync })
+    } catch (error) {
+      throw databaseError(error, this.#level.location)
+    }
+  }
+
   /**
    * A libp2p datastore within this database. It cannot write synchronously, so what it holds survives the end of the
    * process, not a power cut. Closing it leaves the database open.
@@ -91,16 +105,16 @@ export class Space {
   }
 
   async get(key: Uint8Array): Promise<Uint8Array | undefined> {
-    return await this.#guard(() => this.#level.get(this.#fullKey(key)))
+    return await this.#guard(() => this.#level.get(this.fullKey(key)))
   }
 
   /** The values in the order of the keys, undefined where there is none. */
   async getMany(keys: Uint8Array[]): Promise<(Uint8Array | undefined)[]> {
-    return await this.#guard(() => this.#level.getMany(keys.map((key) => this.#fullKey(key))))
+    return await this.#guard(() => this.#level.getMany(keys.map((key) => this.fullKey(key))))
   }
 
   async has(key: Uint8Array): Promise<boolean> {
-    return await this.#guard(() => this.#level.has(this.#fullKey(key)))
+    return await this.#guard(() => this.#level.has(this.fullKey(key)))
   }
 
   async put(key: Uint8Array, value: Uint8Array, options?: WriteOptions): Promise<void> {
@@ -114,19 +128,19 @@ export class Space {
   /** All of it or nothing, even after a crash. */
   async batch(operations: SpaceOperation[], { sync = false }: WriteOptions = {}): Promise<void> {
     if (operations.length === 0) return
-    const prefixed = operations.map((operation) => ({ ...operation, key: this.#fullKey(operation.key) }))
+    const prefixed = operations.map((operation) => ({ ...operation, key: this.fullKey(operation.key) }))
     await this.#guard(() => this.#level.batch(prefixed, { sync }))
   }
 
   /** Removes every record whose key starts with the prefix; not at once for others, who may see some gone and some left. */
   async clear({ prefix = new Uint8Array() }: IterateOptions = {}): Promise<void> {
-    const start = this.#fullKey(prefix)
+    const start = this.fullKey(prefix)
     await this.#guard(() => this.#level.clear({ gte: start, lt: upperBound(start) }))
   }
 
   /** Records in ascending order of their keys, as they were when it started, read as they are asked for. */
   async *iterate({ prefix = new Uint8Array() }: IterateOptions = {}): AsyncGenerator<[Uint8Array, Uint8Array]> {
-    const start = this.#fullKey(prefix)
+    const start = this.fullKey(prefix)
     const iterator = this.#level.iterator({ gte: start, lt: upperBound(start) })
     try {
       for (;;) {
@@ -139,7 +153,8 @@ export class Space {
     }
   }
 
-  #fullKey(key: Uint8Array): Uint8Array {
+  /** The key as it is in the database. */
+  fullKey(key: Uint8Array): Uint8Array {
     return Buffer.concat([this.#prefix, key])
   }
 

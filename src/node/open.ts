@@ -113,7 +113,7 @@ class LocalNode implements Node {
       repo,
       store,
       references: this.#references,
-      pins: new Pins(repo.database.space('pin'), systemClock),
+      pins: new Pins(repo.database, systemClock),
       targets: new KeyedLock(),
       clock: systemClock,
       bootId,

@@ -1,57 +1,91 @@
 /**
- * The roots that this repo keeps. A *recursive* pin was asked for; a *kept* root is what a finished `get` leaves, its
- * leaves referenced in the user's file. Known by multihash, like all blocks; a record is durable when it is acknowledged.
+ * The roots that this repo keeps. A *recursive* pin was asked for, a *direct* one is a single block; a *kept* root is
+ * what a finished `get` leaves, its leaves referenced in the user's file. Known by multihash, like all blocks; a record
+ * is durable when it is acknowledged, and so is the index of the blocks that it holds.
  *
- * Written by `node/operations/add.ts` and `get.ts` after the store's barrier; listed for announcing.
+ * Written by `node/operations/` after the store's barrier; listed for announcing; asked by gc before it removes a block.
  */
 
 import { CID } from 'multiformats/cid'
 import type { Clock } from '../common/clock.ts'
 import { KeyedLock } from '../common/keyed-lock.ts'
-import { blockKey, RAW } from '../dag/cid.ts'
-import type { Space } from '../database/database.ts'
+import { type BlockKey, blockKey, RAW } from '../dag/cid.ts'
+import type { Database, Space } from '../database/database.ts'
+import { HeldBlocks, type HolderId } from './held-blocks.ts'
+import { Hold } from './hold.ts'
+
+type PinKind = 'recursive' | 'direct' | 'kept'
 
 export interface Pin {
   cid: CID
   name?: string | undefined
-  /** Bytes of file content below the root. */
+  /** Bytes of file content below the root; of a direct pin, of the block. */
   bytes: number
-  kind: 'recursive' | 'kept'
+  kind: PinKind
   /** Milliseconds since 1970. */
   createdAt: number
+  /** Of a kept root: not all of the DAG is here, since some entries could not be made. */
+  isPartial?: boolean | undefined
+  /** Milliseconds since 1970, of a kept root: it was fetched or asked for. */
+  usedAt?: number | undefined
+  /** Whose records in the index are the blocks of this pin. */
+  holder: HolderId
 }
+
+export type NewPin = Pick<Pin, 'cid' | 'name' | 'bytes' | 'kind' | 'isPartial'>
 
 type PinRecord = Omit<Pin, 'cid'> & { cid: string }
 
+/** What one kind of pin says more than another. */
+const STRENGTH: Record<PinKind, number> = { kept: 0, direct: 1, recursive: 2 }
+
 export class Pins {
+  readonly index: HeldBlocks
+  readonly #database: Database
   readonly #space: Space
   readonly #clock: Clock
   readonly #lock = new KeyedLock()
+  /** Of operations under way. */
+  readonly #holds = new Map<HolderId, Hold>()
+  /** Of pins, once somebody has asked. */
+  readonly #pinned = new Set<HolderId>()
+  #loading: Promise<void> | undefined
+  /** The section of {@link removeUnheld} under way. */
+  #sweep: Promise<void> = Promise.resolve()
 
-  constructor(space: Space, clock: Clock) {
-    this.#space = space
+  constructor(database: Database, clock: Clock) {
+    this.#database = database
+    this.#space = database.space('pin')
     this.#clock = clock
+    this.index = new HeldBlocks(database)
+  }
+
+  /** Runs `work` with a temporary pin, which ends with it. */
+  async holding<T>(work: (hold: Hold) => Promise<T>): Promise<T> {
+    const hold = new Hold(this.index, () => this.#sweep)
+    this.#holds.set(hold.id, hold)
+    try {
+      return await work(hold)
+    } finally {
+      this.#holds.delete(hold.id)
+    }
   }
 
   /**
-   * Keeps a root; durable when it returns. A root that is pinned already stays so: it is never weakened to kept, and
-   * keeps its time of creation.
+   * Keeps a root whose blocks the hold has; durable when it returns, together with the index. A root that is pinned
+   * already stays so: it is never weakened, and keeps its time of creation.
    *
    * @throws P2PError `io`, `disk-full`
    */
-  async add({ cid, name, bytes, kind }: Omit<Pin, 'createdAt'>): Promise<void> {
-    await this.#lock.run(blockKey(cid), async () => {
-      const present = await this.#get(cid)
-      // Read as raw, the same bytes have no children: these must not fall out of what is kept.
-      const root = present !== undefined && cid.code === RAW ? present : { cid, bytes }
-      const pin: PinRecord = {
-        cid: root.cid.toString(),
-        name: name ?? present?.name,
-        bytes: root.bytes,
-        kind: present?.kind === 'recursive' ? 'recursive' : kind,
-        createdAt: present?.createdAt ?? this.#clock.wallMs(),
-      }
-      await this.#space.put(cid.multihash.bytes, Buffer.from(JSON.stringify(pin)), { sync: true })
+  async add(pin: NewPin, hold: Hold): Promise<void> {
+    await this.#lock.run(blockKey(pin.cid), async () => {
+      const present = await this.get(pin.cid)
+      const next = this.#merged(pin, present, hold)
+      await hold.written()
+      const held = next.holder === hold.id ? hold.unwritten() : []
+      await this.#database.write([...held, this.#put(next)], { sync: true })
+      this.#pinned.add(next.holder)
+      if (present !== undefined && present.holder !== next.holder) await this.#forget(present.holder)
     })
   }
 
@@ -60,18 +94,112 @@ export class Pins {
     for await (const [, value] of this.#space.iterate()) yield decodePin(value)
   }
 
+  async get(cid: CID): Promise<Pin | undefined> {
+    const value = await this.#space.get(cid.multihash.bytes)
+    return value === undefined ? undefined : decodePin(value)
+  }
+
   async has(cid: CID): Promise<boolean> {
     return await this.#space.has(cid.multihash.bytes)
   }
 
-  /** Stops keeping a root; durable when it returns. Not an error if it is not kept. */
-  async remove(cid: CID): Promise<void> {
-    await this.#lock.run(blockKey(cid), () => this.#space.del(cid.multihash.bytes, { sync: true }))
+  /** Notes that a kept root was of use, for whoever needs its space. Not synced. */
+  async touch(cid: CID): Promise<void> {
+    await this.#lock.run(blockKey(cid), async () => {
+      const present = await this.get(cid)
+      if (present?.kind !== 'kept') return
+      await this.#database.write([this.#put({ ...present, usedAt: this.#clock.wallMs() })])
+    })
   }
 
-  async #get(cid: CID): Promise<Pin | undefined> {
-    const value = await this.#space.get(cid.multihash.bytes)
-    return value === undefined ? undefined : decodePin(value)
+  /** Stops keeping a root; durable when it returns. Its blocks stay until gc. False if it was not kept. */
+  async remove(cid: CID): Promise<boolean> {
+    return await this.#lock.run(blockKey(cid), async () => {
+      const present = await this.get(cid)
+      if (present === undefined) return false
+      await this.#space.del(cid.multihash.bytes, { sync: true })
+      await this.#forget(present.holder)
+      return true
+    })
+  }
+
+  /** Whether a pin, or an operation under way, needs the block. Takes as long however many blocks there are. */
+  async isHeld(key: BlockKey): Promise<boolean> {
+    await this.#load()
+    // In this order, since what is noted moves from here into the index.
+    for (const hold of this.#holds.values()) if (hold.hasUnwritten(key)) return true
+    for await (const holder of this.index.holdersOf(key)) if (this.#counts(holder)) return true
+    return false
+  }
+
+  /**
+   * Calls `remove` with those of the blocks that nobody holds. Whoever begins to hold one of them meanwhile waits until
+   * it has ended, so that few blocks at a time keep others from waiting long.
+   */
+  async removeUnheld(keys: readonly BlockKey[], remove: (key: BlockKey) => Promise<void>): Promise<void> {
+    const section = this.#sweep.then(async () => {
+      for (const key of keys) if (!(await this.isHeld(key))) await remove(key)
+    })
+    this.#sweep = section.catch(() => {})
+    await section
+  }
+
+  /** Which records of the index are worth anything, among those that were there before the call. */
+  async holders(): Promise<(holder: HolderId) => boolean> {
+    await this.#load()
+    return (holder) => this.#counts(holder)
+  }
+
+  #counts(holder: HolderId): boolean {
+    return this.#holds.has(holder) || this.#pinned.has(holder)
+  }
+
+  #merged(pin: NewPin, present: Pin | undefined, hold: Hold): Pin {
+    const now = this.#clock.wallMs()
+    if (present === undefined) {
+      const isKept = pin.kind === 'kept'
+      const isPartial = isKept ? pin.isPartial : undefined
+      return { ...pin, isPartial, createdAt: now, usedAt: isKept ? now : undefined, holder: hold.id }
+    }
+    // Read as raw, the same bytes have no children: these must not fall out of what is kept.
+    const wanted = pin.cid.code === RAW && present.cid.code !== RAW ? 'direct' : pin.kind
+    const hasChildren = wanted !== 'direct' && pin.cid.code !== present.cid.code
+    const kind = STRENGTH[wanted] > STRENGTH[present.kind] ? wanted : present.kind
+    const root = wanted === 'direct' ? present : pin
+    return {
+      cid: root.cid,
+      bytes: root.bytes,
+      name: pin.name ?? present.name,
+      kind,
+      isPartial: kind === 'kept' ? pin.isPartial : undefined,
+      createdAt: present.createdAt,
+      usedAt: kind === 'kept' ? now : undefined,
+      holder: wanted === 'direct' || (present.kind === 'recursive' && !hasChildren) ? present.holder : hold.id,
+    }
+  }
+
+  #put({ cid, ...pin }: Pin) {
+    const record: PinRecord = { cid: cid.toString(), ...pin }
+    const value = Buffer.from(JSON.stringify(record))
+    return { space: this.#space, type: 'put' as const, key: cid.multihash.bytes, value }
+  }
+
+  /** Its records are worth nothing from now on. */
+  async #forget(holder: HolderId): Promise<void> {
+    await this.#loading?.catch(() => {})
+    this.#pinned.delete(holder)
+  }
+
+  async #load(): Promise<void> {
+    this.#loading ??= (async () => {
+      for await (const { holder } of this.list()) this.#pinned.add(holder)
+    })()
+    try {
+      await this.#loading
+    } catch (error) {
+      this.#loading = undefined
+      throw error
+    }
   }
 }
 

@@ -11,12 +11,10 @@ import type { CID } from 'multiformats/cid'
 import { messageOf, P2PError } from '../common/errors.ts'
 import { ProtobufReader, WIRE_BYTES } from '../common/protobuf.ts'
 import { DAG_PB, RAW } from '../dag/cid.ts'
+import { MAX_LINKS } from '../dag/links.ts'
 import type { DirectoryEntry } from './directory-entry.ts'
 import { readShard, type Shard } from './shard.ts'
 import { decodeUnixfs, type Mtime, type UnixfsData } from './unixfs-data.ts'
-
-/** The most links of a node that is read; a flat folder of 2 MiB has about 40,000. */
-export const MAX_LINKS = 65_536
 
 export interface FileChild {
   cid: CID

@@ -4,7 +4,7 @@ import { type TestContext, test } from 'node:test'
 import { CID } from 'multiformats/cid'
 import { DAG_PB } from '../../src/dag/cid.ts'
 import { type Database, openDatabase } from '../../src/database/database.ts'
-import { type Pin, Pins } from '../../src/pin/pins.ts'
+import { type NewPin, type Pin, Pins } from '../../src/pin/pins.ts'
 import { randomBlock } from '../support/blocks.ts'
 import { cleanUpAfter } from '../support/clean-up.ts'
 import { makeTempDir } from '../support/temp.ts'
@@ -15,7 +15,15 @@ const clock = { monotonicMs: () => now, wallMs: () => now }
 async function open(t: TestContext): Promise<{ database: Database; pins: Pins }> {
   const database = await openDatabase(join(await makeTempDir(t), 'database'))
   cleanUpAfter(t, () => database.close())
-  return { database, pins: new Pins(database.space('pin'), clock) }
+  return { database, pins: new Pins(database, clock) }
+}
+
+/** Pins a root that consists of these blocks. */
+async function keep(pins: Pins, pin: NewPin, blocks: CID[] = [pin.cid]): Promise<void> {
+  await pins.holding(async (hold) => {
+    await hold.add(blocks)
+    await pins.add(pin, hold)
+  })
 }
 
 async function listed(pins: Pins): Promise<Pin[]> {
@@ -29,11 +37,11 @@ test('keeps what was added until it is removed', async (t) => {
   const { cid } = randomBlock('root', 10)
   const other = randomBlock('other', 10).cid
   assert.equal(await pins.has(cid), false)
-  await pins.add({ cid, name: 'a file', bytes: 10, kind: 'recursive' })
-  await pins.add({ cid: other, bytes: 0, kind: 'kept' })
+  await keep(pins, { cid, name: 'a file', bytes: 10, kind: 'recursive' })
+  await keep(pins, { cid: other, bytes: 0, kind: 'kept' })
   assert.equal(await pins.has(cid), true)
 
-  const again = new Pins(database.space('pin'), clock)
+  const again = new Pins(database, clock)
   const found = await listed(again)
   assert.deepEqual(
     found.map((pin) => [pin.cid.toString(), pin.name, pin.bytes, pin.kind, pin.createdAt]).sort(),
@@ -52,9 +60,9 @@ test('a pin is never weakened, and keeps its age', async (t) => {
   const { pins } = await open(t)
   const { cid } = randomBlock('root', 10)
   const createdAt = now
-  await pins.add({ cid, name: 'first', bytes: 10, kind: 'kept' })
+  await keep(pins, { cid, name: 'first', bytes: 10, kind: 'kept' })
   now += 1000
-  await Promise.all([pins.add({ cid, bytes: 10, kind: 'recursive' }), pins.add({ cid, bytes: 10, kind: 'kept' })])
+  await Promise.all([keep(pins, { cid, bytes: 10, kind: 'recursive' }), keep(pins, { cid, bytes: 10, kind: 'kept' })])
   const [pin, ...rest] = await listed(pins)
   assert.deepEqual([pin?.kind, pin?.name, pin?.createdAt, rest.length], ['recursive', 'first', createdAt, 0])
 })
@@ -63,16 +71,16 @@ test('pinning the bytes of a folder node as raw does not lose the folder', async
   const { pins } = await open(t)
   const raw = randomBlock('node', 10).cid
   const folder = CID.createV1(DAG_PB, raw.multihash)
-  await pins.add({ cid: folder, bytes: 5000, kind: 'recursive' })
-  await pins.add({ cid: raw, bytes: 10, kind: 'recursive' })
+  await keep(pins, { cid: folder, bytes: 5000, kind: 'recursive' })
+  await keep(pins, { cid: raw, bytes: 10, kind: 'recursive' })
   assert.deepEqual(
     (await listed(pins)).map(({ cid, bytes }) => [cid.toString(), bytes]),
     [[folder.toString(), 5000]],
   )
 
   await pins.remove(raw)
-  await pins.add({ cid: raw, bytes: 10, kind: 'recursive' })
-  await pins.add({ cid: folder, bytes: 5000, kind: 'recursive' })
+  await keep(pins, { cid: raw, bytes: 10, kind: 'recursive' })
+  await keep(pins, { cid: folder, bytes: 5000, kind: 'recursive' })
   assert.deepEqual(
     (await listed(pins)).map(({ cid, bytes }) => [cid.toString(), bytes]),
     [[folder.toString(), 5000]],

@@ -5,7 +5,8 @@ import { CID } from 'multiformats/cid'
 import * as Digest from 'multiformats/hashes/digest'
 import { hasCode } from '../../src/common/errors.ts'
 import { parseCid, RAW } from '../../src/dag/cid.ts'
-import { type DecodedNode, decodeNode, MAX_LINKS } from '../../src/unixfs/decode.ts'
+import { MAX_LINKS } from '../../src/dag/links.ts'
+import { type DecodedNode, decodeNode } from '../../src/unixfs/decode.ts'
 import { encodeUnixfs, type UnixfsData } from '../../src/unixfs/unixfs-data.ts'
 
 const NODE = parseCid('bafybeiczsscdsbs7ffqz55asqdf3smv6klcw3gofszvwlyarci47bgf354')

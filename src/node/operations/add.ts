@@ -4,7 +4,6 @@
  */
 
 import { basename } from 'node:path'
-import type { CID } from 'multiformats/cid'
 import type { BlockStore } from '../../blockstore/blockstore.ts'
 import type { References } from '../../blockstore/references.ts'
 import { type AbortOptions, raceAbort } from '../../common/abort.ts'
@@ -14,6 +13,8 @@ import type { OnProgress } from '../../common/progress.ts'
 import { type LeafTaker, ReferencedImport } from '../../files/referenced-import.ts'
 import { Storing } from '../../files/storing.ts'
 import { scanTree, type TreeSummary } from '../../files/tree.ts'
+import type { Hold } from '../../pin/hold.ts'
+import type { Pins } from '../../pin/pins.ts'
 import type { BlockSink, NodeRef } from '../../unixfs/save-node.ts'
 import type { AddedRoot, AddOptions, AddResult, AddSource } from '../api.ts'
 import { type ImportCounts, importContent, importTree } from './import-tree.ts'
@@ -23,7 +24,7 @@ const PROGRESS_INTERVAL_MS = 100
 export interface AddDependencies {
   store: BlockStore
   references: References
-  pins: { add(pin: { cid: CID; name?: string; bytes: number; kind: 'recursive' }): Promise<void> }
+  pins: Pick<Pins, 'add' | 'holding'>
   clock: Clock
 }
 
@@ -44,15 +45,16 @@ export async function addSources(
   const counts: ImportCounts = { bytes: 0, files: 0, skippedHidden: 0 }
   const report = progressReporter(counts, totalBytes(summaries), clock, onProgress)
   const storing = new Storing()
-  const sink: BlockSink = { put: (cid, bytes) => storing.run(() => store.put(cid, bytes, { signal })) }
   const result: AddResult = { roots: [], failures: [], skippedHidden: 0, reachable: false }
 
   const importing = { signal, hidden, counts, onCounts: report.changed }
-  const copied: LeafTaker = {
-    putLeaf: (cid, bytes) => sink.put(cid, bytes),
-    close: async () => {},
-  }
-  const importSource = async (source: AddSource): Promise<NodeRef> => {
+  const importSource = async (source: AddSource, hold: Hold): Promise<NodeRef> => {
+    const held = hold.over(store)
+    const sink: BlockSink = { put: (cid, bytes) => storing.run(() => held.put(cid, bytes, { signal })) }
+    const copied: LeafTaker = {
+      putLeaf: (cid, bytes) => sink.put(cid, bytes),
+      close: async () => {},
+    }
     if ('content' in source) {
       const root = await importContent(readStream(source, { signal }), sink, copied, importing)
       await storing.run(() => store.sync({ signal }))
@@ -60,7 +62,7 @@ export async function addSources(
     }
     const inPlace = copy ? undefined : await ReferencedImport.open(references, source.path, storing)
     try {
-      const leaves = inPlace ?? { openFile: async () => copied }
+      const leaves = inPlace === undefined ? { openFile: async () => copied } : heldLeaves(inPlace, hold, storing)
       const root = await importTree(source.path, sink, { ...importing, leaves })
       await storing.run(() => store.sync({ signal }))
       await inPlace?.finish(root.cid)
@@ -79,21 +81,39 @@ export async function addSources(
       continue
     }
     const bytesBefore = counts.bytes
-    let root: NodeRef
-    try {
-      root = await importSource(source)
-    } catch (error) {
-      if (storing.hasFailed || !hasCode(error, 'io', 'limit', 'not-found')) throw error
-      result.failures.push({ path, message: error.message })
-      continue
-    }
-    const added: AddedRoot = { path, cid: root.cid.toString(), bytes: counts.bytes - bytesBefore }
-    if (pin) await pins.add({ cid: root.cid, name: basename(path), bytes: added.bytes, kind: 'recursive' })
-    result.roots.push(added)
-    onRoot?.(added)
+    await pins.holding(async (hold) => {
+      let root: NodeRef
+      try {
+        root = await importSource(source, hold)
+      } catch (error) {
+        if (storing.hasFailed || !hasCode(error, 'io', 'limit', 'not-found')) throw error
+        result.failures.push({ path, message: error.message })
+        return
+      }
+      const added: AddedRoot = { path, cid: root.cid.toString(), bytes: counts.bytes - bytesBefore }
+      if (pin) await pins.add({ cid: root.cid, name: basename(path), bytes: added.bytes, kind: 'recursive' }, hold)
+      result.roots.push(added)
+      onRoot?.(added)
+    })
   }
   report.finished()
   return { ...result, skippedHidden: counts.skippedHidden }
+}
+
+/** Leaves that stay where they are, held like those that are copied. */
+function heldLeaves(inPlace: ReferencedImport, hold: Hold, storing: Storing): { openFile(path: string): Promise<LeafTaker> } {
+  return {
+    openFile: async (path) => {
+      const taker = await inPlace.openFile(path)
+      return {
+        putLeaf: async (cid, content, offset) => {
+          await storing.run(() => hold.add([cid]))
+          await taker.putLeaf(cid, content, offset)
+        },
+        close: () => taker.close(),
+      }
+    },
+  }
 }
 
 /** Looks through the paths, so that mistakes show before hours of work; undefined stands for a stream. */

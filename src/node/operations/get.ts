@@ -14,6 +14,7 @@ import type { GetPhase, HeldBackBy, OnProgress } from '../../common/progress.ts'
 import { formatDuration, KiB, MINUTE_MS, MiB, SECOND_MS } from '../../common/units.ts'
 import type { BlockReader } from '../../dag/block.ts'
 import { blockKey } from '../../dag/cid.ts'
+import { linksOf } from '../../dag/links.ts'
 import { parseRef, type Ref, sourcesOf } from '../../dag/ref.ts'
 import { BlockService } from '../../exchange/blockservice.ts'
 import type { Exchange, Session, SessionStats } from '../../exchange/exchange.ts'
@@ -22,6 +23,9 @@ import { type Output, openOutput } from '../../files/output.ts'
 import { safeEntryName, suggestedFileName } from '../../files/safe-name.ts'
 import { StreamOutput } from '../../files/stream-output.ts'
 import { ensureFolder } from '../../files/target.ts'
+import { completeDag } from '../../pin/complete-dag.ts'
+import type { Hold } from '../../pin/hold.ts'
+import type { Pins } from '../../pin/pins.ts'
 import type { Routing } from '../../routing/routing.ts'
 import { type ExportProgress, exportTree } from '../../unixfs/exporter.ts'
 import { resolvePath } from '../../unixfs/path.ts'
@@ -41,7 +45,7 @@ const RATE_WINDOW_MS = 5 * SECOND_MS
 export interface GetParts {
   store: BlockStore
   references: References
-  pins: { add(pin: { cid: CID; name?: string; bytes: number; kind: 'recursive' | 'kept' }): Promise<void> }
+  pins: Pick<Pins, 'add' | 'holding'>
   /** Two downloads to one target, which is what they build under the same name beside it, take turns. */
   targets: KeyedLock
   clock: Clock
@@ -52,13 +56,14 @@ export interface GetParts {
 
 /** @throws P2PError as `Api.get` says */
 export async function getRef(parts: GetParts, text: string, options: GetOptions): Promise<GetResult> {
-  return await new Get(parts, parseRef(text), options).run()
+  return await parts.pins.holding((hold) => new Get(parts, parseRef(text), options, hold).run())
 }
 
 class Get {
   readonly #parts: GetParts
   readonly #ref: Ref
   readonly #options: GetOptions
+  readonly #hold: Hold
   readonly #abort = new AbortController()
   readonly #startedAt: number
   readonly #onProgress: OnProgress
@@ -78,8 +83,9 @@ class Get {
   /** Since content is being downloaded. */
   readonly #loads: LoadSample[] = []
 
-  constructor(parts: GetParts, ref: Ref, options: GetOptions) {
+  constructor(parts: GetParts, ref: Ref, options: GetOptions, hold: Hold) {
     this.#parts = parts
+    this.#hold = hold
     this.#ref = ref
     this.#options = options
     this.#onProgress = options.onProgress ?? (() => {})
@@ -128,7 +134,8 @@ class Get {
     const blocks = new BlockService(this.#parts.store, () => this.#connect())
     const root = await resolvePath(cid, path, blocks, { signal: this.#abort.signal })
     if (target !== undefined && (await this.#isFinished(root, target))) {
-      await this.#keep(root, target)
+      await this.#complete(root, blocks)
+      await this.#keep(root, target, { isPartial: false })
       this.#report()
       return this.#result(root, target, [])
     }
@@ -137,7 +144,11 @@ class Get {
       await this.#export(root, blocks, output)
       this.#phase = 'finishing'
       if (!(output instanceof StreamOutput)) await output.finish()
-      if (target !== undefined || this.#options.copy === true) await this.#keep(root, target)
+      if (target !== undefined || this.#options.copy === true) {
+        const isPartial = output.skipped.length > 0
+        if (isPartial && this.#options.pin === true) await this.#complete(root, blocks)
+        await this.#keep(root, target, { isPartial })
+      }
     } finally {
       if (!(output instanceof StreamOutput)) await output.close()
     }
@@ -180,6 +191,7 @@ class Get {
   }
 
   async #storeNode(cid: CID, block: Uint8Array): Promise<void> {
+    await this.#hold.add([cid, ...linksOf(cid, block)])
     await this.#parts.store.put(cid, block)
     this.#exchange?.blockStored(blockKey(cid), block.byteLength)
   }
@@ -197,18 +209,30 @@ class Get {
     return {
       fetch: async (cid, options) => {
         const block = await blocks.fetch(cid, options)
-        await this.#parts.store.put(cid, block)
+        await this.#hold.over(this.#parts.store).put(cid, block)
         return block
       },
     }
   }
 
   /** What is here now is served and announced from the user's file, until it is removed or changed, or from the copy. */
-  async #keep(root: CID, target: string | undefined): Promise<void> {
+  async #keep(root: CID, target: string | undefined, { isPartial }: { isPartial: boolean }): Promise<void> {
+    await this.#hold.add([root])
     await this.#parts.store.sync()
     const kind = this.#options.pin === true ? 'recursive' : 'kept'
     const name = target === undefined ? undefined : basename(target)
-    await this.#parts.pins.add({ cid: root, ...(name && { name }), bytes: this.#exported.bytes, kind })
+    const bytes = this.#exported.bytes
+    await this.#parts.pins.add(
+      { cid: root, ...(name && { name }), bytes, kind, ...(isPartial && { isPartial }) },
+      this.#hold,
+    )
+  }
+
+  /** Fetches what the result leaves out, so that the whole can be pinned. */
+  async #complete(root: CID, reader: BlockReader): Promise<void> {
+    const { store } = this.#parts
+    const hasLeaf = (cid: CID) => store.has(cid)
+    await completeDag(root, { hold: this.#hold, store, hasLeaf, reader, signal: this.#abort.signal })
   }
 
   /** The final path, or undefined for a stream. */

@@ -3,7 +3,6 @@ import { truncateSync } from 'node:fs'
 import { chmod, mkdir, symlink, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { type TestContext, test } from 'node:test'
-import type { CID } from 'multiformats/cid'
 import type { References } from '../../../src/blockstore/references.ts'
 import { systemClock } from '../../../src/common/clock.ts'
 import { P2PError } from '../../../src/common/errors.ts'
@@ -12,6 +11,9 @@ import { MiB } from '../../../src/common/units.ts'
 import { parseCid } from '../../../src/dag/cid.ts'
 import type { AddOptions, AddSource } from '../../../src/node/api.ts'
 import { addSources } from '../../../src/node/operations/add.ts'
+import type { HeldBlocks } from '../../../src/pin/held-blocks.ts'
+import { Hold } from '../../../src/pin/hold.ts'
+import type { NewPin } from '../../../src/pin/pins.ts'
 import { randomBytes, randomChunks } from '../../support/bytes.ts'
 import { exportWithLibrary } from '../../support/library-exporter.ts'
 import { MemoryBlockStore } from '../../support/memory-blockstore.ts'
@@ -22,6 +24,11 @@ import { vectors } from '../../support/vectors.ts'
 /** Only imports that copy nothing make references. */
 const noReferences = undefined as unknown as References
 
+/** Only written when there is more than these tests add. */
+const noIndex = undefined as unknown as HeldBlocks
+
+const holding = <T>(work: (hold: Hold) => Promise<T>) => work(new Hold(noIndex, async () => {}))
+
 /** A store and pins that write down in which order they are used. */
 function makeNode(store = new MemoryBlockStore()) {
   const calls: string[] = []
@@ -31,7 +38,8 @@ function makeNode(store = new MemoryBlockStore()) {
     },
   })
   const pins = {
-    add: async (pin: { cid: CID; name?: string; bytes: number; kind: 'recursive' }) => {
+    holding,
+    add: async (pin: NewPin) => {
       calls.push(`pin ${pin.cid} ${pin.name} ${pin.bytes}`)
     },
   }
@@ -246,7 +254,7 @@ test('a store that cannot be synced ends the whole call, and is no fault of the 
       throw failure
     },
   })
-  const parts = { store, references: noReferences, pins: { add: async () => {} }, clock: systemClock }
+  const parts = { store, references: noReferences, pins: { add: async () => {}, holding }, clock: systemClock }
   await assert.rejects(addSources(parts, [{ path: root }]), failure)
 })
 
@@ -279,7 +287,8 @@ test('progress counts up to the total, at most every 100 ms of the clock', async
     const onProgress = (event: ProgressEvent) => {
       if (event.type === 'add-progress') events.push(event)
     }
-    const parts = { store: new MemoryBlockStore(), references: noReferences, pins: { add: async () => {} }, clock }
+    const pins = { add: async () => {}, holding }
+    const parts = { store: new MemoryBlockStore(), references: noReferences, pins, clock }
     await addSources(parts, [source], { onProgress })
     return events
   }

@@ -1,0 +1,51 @@
+/**
+ * The blocks that a block names, whatever it is part of: all that keeping, checking and removing need to know of a node.
+ * @see https://ipld.io/specs/codecs/dag-pb/spec/
+ */
+
+import { CID } from 'multiformats/cid'
+import { messageOf, P2PError } from '../common/errors.ts'
+import { ProtobufReader, WIRE_BYTES } from '../common/protobuf.ts'
+import { DAG_PB, RAW } from './cid.ts'
+
+/** The most links of a node that is read; a flat folder of 2 MiB has about 40,000. */
+export const MAX_LINKS = 65_536
+
+const NODE_LINKS_FIELD = 2
+const LINK_HASH_FIELD = 1
+
+/**
+ * What a block that matches its CID links to, in order, the same block as often as it is named.
+ *
+ * @throws P2PError `bad-data` for codecs other than raw and dag-pb, for what is not dag-pb, and above 65,536 links
+ */
+export function linksOf(cid: CID, bytes: Uint8Array): CID[] {
+  if (cid.code === RAW) return []
+  try {
+    if (cid.code !== DAG_PB) throw new P2PError('bad-data', `codec 0x${cid.code.toString(16)} is not read`)
+    return readLinks(bytes)
+  } catch (cause) {
+    throw new P2PError('bad-data', `Block ${cid} is not readable: ${messageOf(cause)}`, { cause })
+  }
+}
+
+function readLinks(bytes: Uint8Array): CID[] {
+  const links: CID[] = []
+  const node = new ProtobufReader(bytes)
+  while (node.nextField()) {
+    if (node.field === NODE_LINKS_FIELD && node.wire === WIRE_BYTES) {
+      if (links.length === MAX_LINKS) throw new P2PError('bad-data', `more than ${MAX_LINKS} links`)
+      links.push(readHash(node.bytes()))
+    } else node.skip()
+  }
+  return links
+}
+
+function readHash(bytes: Uint8Array): CID {
+  const link = new ProtobufReader(bytes)
+  while (link.nextField()) {
+    if (link.field === LINK_HASH_FIELD && link.wire === WIRE_BYTES) return CID.decode(link.bytes())
+    link.skip()
+  }
+  throw new P2PError('bad-data', 'a link without a CID')
+}

@@ -1,0 +1,222 @@
+/**
+ * What must always hold of a repo, checked: every block hashes to its name, every pin's DAG is complete and in the index,
+ * every reference leads to its block, nothing is left over. Changes nothing by itself. Used by `p2p verify` and by the
+ * tests that break things on purpose.
+ */
+
+import type { CID } from 'multiformats/cid'
+import * as Digest from 'multiformats/hashes/digest'
+import type { FsBlockStore } from '../blockstore/fs-blockstore.ts'
+import type { Reference, TreeRecord } from '../blockstore/reference-codec.ts'
+import type { PlacedReference, References } from '../blockstore/references.ts'
+import type { AbortOptions } from '../common/abort.ts'
+import { mapBounded } from '../common/concurrency.ts'
+import { hasCode, messageOf } from '../common/errors.ts'
+import { matchesCid } from '../dag/block.ts'
+import { type BlockKey, blockKey, isIdentity, multihashOfKey, RAW, rawCid } from '../dag/cid.ts'
+import { linksOf } from '../dag/links.ts'
+import { walkDag } from '../dag/walk.ts'
+import type { Pin, Pins } from './pins.ts'
+
+/** Blocks that are read, or looked for, at the same time. */
+const PARALLEL = 8
+
+export type Problem =
+  /** A block file that holds something else, or cannot be read. */
+  | { kind: 'corrupt-block'; cid: CID; reason: string }
+  /** A reference into a file of the user that has changed, has gone, or cannot be read. */
+  | { kind: 'dangling-reference'; cid: CID; reference: Reference; tree: TreeRecord; isFileUnchanged: boolean }
+  /** A block that a pin needs and that is not here, or is no part of a DAG that can be read. */
+  | { kind: 'missing-block'; cid: CID; root: CID; pin: Pin['kind']; reason: string }
+  /** A block that a pin has and the index does not know of. */
+  | { kind: 'unindexed-block'; cid: CID; root: CID; holder: string }
+  /** What an interrupted write left. */
+  | { kind: 'leftover'; path: string }
+
+export interface CheckParts {
+  blocks: FsBlockStore
+  references: References
+  pins: Pins
+  /** Paths of what interrupted writes left. */
+  leftovers: () => Promise<string[]>
+}
+
+export interface CheckOptions extends AbortOptions {
+  /**
+   * Told of each problem once. True if it has been mended: a block that is said to be mended is looked at again, and
+   * what is below it is checked too. Default: nothing is mended.
+   */
+  onProblem?: ((problem: Problem) => Promise<boolean>) | undefined
+  /** Called after each block that was read. */
+  onChecked?: ((counts: CheckCounts) => void) | undefined
+}
+
+export interface CheckCounts {
+  /** Block files that were read, and their bytes. */
+  blocks: number
+  bytes: number
+  /** Blocks in files of the user. */
+  references: number
+  pins: number
+  /** Problems that were found, and those of them that were mended. */
+  problems: number
+  mended: number
+}
+
+/** @throws P2PError `io` if something else than a block cannot be read; the signal's reason when aborted */
+export async function checkRepo(parts: CheckParts, options: CheckOptions = {}): Promise<CheckCounts> {
+  return await new Check(parts, options).run()
+}
+
+class Check {
+  readonly #parts: CheckParts
+  readonly #options: CheckOptions
+  readonly #counts: CheckCounts = { blocks: 0, bytes: 0, references: 0, pins: 0, problems: 0, mended: 0 }
+  /** Block files that cannot be used, and why; those that a pin has are reported by their full CID. */
+  readonly #corrupt = new Map<BlockKey, string>()
+  /** Blocks of which no reference can be used. */
+  readonly #dangling = new Set<BlockKey>()
+  /** Blocks that were reported as missing. */
+  readonly #missing = new Set<BlockKey>()
+
+  constructor(parts: CheckParts, options: CheckOptions) {
+    this.#parts = parts
+    this.#options = options
+  }
+
+  async run(): Promise<CheckCounts> {
+    const { blocks, references, pins, leftovers } = this.#parts
+    for await (const { keys } of blocks.shards()) {
+      await mapBounded(keys, PARALLEL, (key) => this.#checkFile(key))
+    }
+    for await (const { key, places } of references.blocks()) {
+      this.#options.signal?.throwIfAborted()
+      await this.#checkReferences(key, places)
+    }
+    // What was asked for comes first: a block is reported once, as part of what matters most.
+    for (const isKept of [false, true]) {
+      for await (const pin of pins.list()) if ((pin.kind === 'kept') === isKept) await this.#checkPin(pin)
+    }
+    for (const [key, reason] of this.#corrupt) await this.#report({ kind: 'corrupt-block', cid: cidOf(key), reason })
+    for (const path of await leftovers()) await this.#report({ kind: 'leftover', path })
+    return this.#counts
+  }
+
+  async #checkFile(key: BlockKey): Promise<void> {
+    const { signal, onChecked } = this.#options
+    signal?.throwIfAborted()
+    const cid = cidOf(key)
+    try {
+      const bytes = await this.#parts.blocks.readUnverified(cid, { signal })
+      // Removed since it was listed.
+      if (bytes === undefined) return
+      this.#counts.blocks++
+      this.#counts.bytes += bytes.byteLength
+      if (!matchesCid(cid, bytes)) this.#corrupt.set(key, 'its bytes do not match')
+    } catch (error) {
+      if (!hasCode(error, 'io')) throw error
+      this.#corrupt.set(key, error.message)
+    }
+    onChecked?.(this.#counts)
+  }
+
+  /** Of what a download is still building nothing is promised. */
+  async #checkReferences(key: BlockKey, places: PlacedReference[]): Promise<void> {
+    const { references } = this.#parts
+    const cid = cidOf(key)
+    const finished = places.filter(({ tree }) => tree.state === 'finished')
+    if (finished.length === 0) return
+    this.#counts.references++
+    let usable = false
+    for (const { reference, tree } of finished) {
+      const bytes = await references.read(reference, cid).catch((error) => {
+        if (!hasCode(error, 'io')) throw error
+        return undefined
+      })
+      if (bytes !== undefined) usable = true
+      else {
+        const isFileUnchanged = await references.isFileUnchanged(reference).catch(() => true)
+        await this.#report({ kind: 'dangling-reference', cid, reference, tree, isFileUnchanged })
+      }
+    }
+    if (!usable) this.#dangling.add(key)
+    this.#options.onChecked?.(this.#counts)
+  }
+
+  async #checkPin(pin: Pin): Promise<void> {
+    const { pins } = this.#parts
+    const { signal } = this.#options
+    this.#counts.pins++
+    await this.#checkIndex(pin, [pin.cid])
+    if (pin.kind === 'direct' || pin.cid.code === RAW) {
+      await this.#checkBlock(pin, pin.cid)
+      return
+    }
+    for await (const { links } of walkDag(pin.cid, (cid) => this.#linksOf(pin, cid))) {
+      signal?.throwIfAborted()
+      await this.#checkIndex(pin, links)
+      const leaves = links.filter(({ code }) => code === RAW)
+      await mapBounded(leaves, PARALLEL, (cid) => this.#checkBlock(pin, cid))
+      // Somebody has removed it, and gc may have come by.
+      if ((await pins.get(pin.cid))?.holder !== pin.holder) return
+    }
+  }
+
+  async #checkIndex(pin: Pin, cids: readonly CID[]): Promise<void> {
+    const byKey = new Map(cids.filter((cid) => !isIdentity(cid)).map((cid) => [blockKey(cid), cid]))
+    for (const key of await this.#parts.pins.index.missing([...byKey.keys()], pin.holder)) {
+      await this.#report({ kind: 'unindexed-block', cid: byKey.get(key)!, root: pin.cid, holder: pin.holder })
+    }
+  }
+
+  /** Empty for a node that cannot be read, once that is reported. */
+  async #linksOf(pin: Pin, cid: CID): Promise<readonly CID[]> {
+    const { blocks, references } = this.#parts
+    for (const isLastTry of [false, true]) {
+      let reason = this.#corrupt.get(blockKey(cid)) ?? 'it is not here'
+      try {
+        const stored = await blocks.readUnverified(cid)
+        const bytes = stored !== undefined && matchesCid(cid, stored) ? stored : await references.get(cid)
+        if (bytes !== undefined) return linksOf(cid, bytes)
+      } catch (error) {
+        if (!hasCode(error, 'io', 'bad-data')) throw error
+        reason = messageOf(error)
+      }
+      if (isLastTry || !(await this.#reportMissing(pin, cid, reason))) return []
+    }
+    return []
+  }
+
+  async #checkBlock(pin: Pin, cid: CID): Promise<void> {
+    const { blocks, references } = this.#parts
+    if (isIdentity(cid)) return
+    const key = blockKey(cid)
+    const corrupt = this.#corrupt.get(key)
+    if (corrupt === undefined && (await blocks.has(cid))) return
+    if (!this.#dangling.has(key) && (await references.size(cid)) !== undefined) return
+    await this.#reportMissing(pin, cid, corrupt ?? 'it is not here')
+  }
+
+  async #reportMissing(pin: Pin, cid: CID, reason: string): Promise<boolean> {
+    const key = blockKey(cid)
+    // Entries that could not be made have never been here.
+    if (pin.isPartial === true && !this.#corrupt.has(key)) return false
+    if (this.#missing.has(key)) return false
+    this.#corrupt.delete(key)
+    const isMended = await this.#report({ kind: 'missing-block', cid, root: pin.cid, pin: pin.kind, reason })
+    if (isMended) this.#dangling.delete(key)
+    else this.#missing.add(key)
+    return isMended
+  }
+
+  async #report(problem: Problem): Promise<boolean> {
+    this.#counts.problems++
+    const isMended = (await this.#options.onProblem?.(problem)) ?? false
+    if (isMended) this.#counts.mended++
+    return isMended
+  }
+}
+
+function cidOf(key: BlockKey): CID {
+  return rawCid(Digest.decode(multihashOfKey(key)))
+}

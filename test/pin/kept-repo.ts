@@ -1,0 +1,79 @@
+/** The stores of a repo in a folder of its own, and content in them, for tests of what is kept. */
+
+import { join } from 'node:path'
+import type { TestContext } from 'node:test'
+import type { CID } from 'multiformats/cid'
+import { FsBlockStore } from '../../src/blockstore/fs-blockstore.ts'
+import { LocalBlockStore } from '../../src/blockstore/local-blockstore.ts'
+import { References } from '../../src/blockstore/references.ts'
+import { sharding } from '../../src/blockstore/sharding.ts'
+import { systemClock } from '../../src/common/clock.ts'
+import { parseCid, rawCid } from '../../src/dag/cid.ts'
+import { openDatabase } from '../../src/database/database.ts'
+import type { AddOptions, AddSource } from '../../src/node/api.ts'
+import { addSources } from '../../src/node/operations/add.ts'
+import type { CheckParts, Problem } from '../../src/pin/check.ts'
+import { checkRepo } from '../../src/pin/check.ts'
+import { Pins } from '../../src/pin/pins.ts'
+import { cleanUpAfter } from '../support/clean-up.ts'
+import { makeTempDir } from '../support/temp.ts'
+
+export interface KeptRepo extends CheckParts {
+  folder: string
+  store: LocalBlockStore
+  /** The CIDs of the sources' roots. */
+  add(sources: AddSource[], options?: AddOptions): Promise<CID[]>
+  /** Where a block lies. */
+  fileOf(cid: CID): string
+  /** Every problem, as `kind cid`, sorted. */
+  check(): Promise<string[]>
+}
+
+export async function makeKeptRepo(t: TestContext): Promise<KeptRepo> {
+  const folder = await makeTempDir(t)
+  const database = await openDatabase(join(folder, 'database'))
+  cleanUpAfter(t, () => database.close())
+  const blocks = await FsBlockStore.open(join(folder, 'blocks'))
+  const references = new References(database)
+  cleanUpAfter(t, () => references.close())
+  const store = new LocalBlockStore(blocks, references)
+  const pins = new Pins(database, systemClock)
+  const parts: CheckParts = { blocks, references, pins, leftovers: () => blocks.leftovers() }
+  return {
+    ...parts,
+    folder,
+    store,
+    add: async (sources, options) => {
+      const { roots } = await addSources({ store, references, pins, clock: systemClock }, sources, options)
+      return roots.map(({ cid }) => parseCid(cid))
+    },
+    fileOf: (cid) => {
+      const { dir, file } = sharding.encode(cid)
+      return join(folder, 'blocks', dir, file)
+    },
+    check: async () => {
+      const found: string[] = []
+      const onProblem = async (problem: Problem) => {
+        found.push(describe(problem))
+        return false
+      }
+      await checkRepo(parts, { onProblem })
+      return found.sort()
+    },
+  }
+}
+
+/** By their multihash alone: what the checker says of a block that no pin has. */
+export function describe(problem: Problem): string {
+  return `${problem.kind} ${'cid' in problem ? rawCid(problem.cid.multihash) : problem.path}`
+}
+
+/** Content of a source that is no file. */
+export function streamOf(name: string, content: Uint8Array): AddSource {
+  return {
+    name,
+    content: (async function* () {
+      yield content
+    })(),
+  }
+}
