@@ -95,7 +95,7 @@ export class FsBlockStore implements BlockStore {
     const path = this.#pathOf(cid)
     await this.#writers.run(blockKey(cid), async () => {
       try {
-        if ((await this.#sizeOf(cid)) !== bytes.byteLength) await this.#write(cid, bytes)
+        if (!(await this.#hasExactly(cid, bytes))) await this.#write(cid, bytes)
       } catch (error) {
         throw localIoError(error, 'write the block', path)
       }
@@ -187,6 +187,16 @@ export class FsBlockStore implements BlockStore {
     const { FsBlockstore } = await import('blockstore-fs')
     this.#libraryStore ??= new FsBlockstore(this.#folder, { shardingStrategy: sharding })
     return this.#libraryStore
+  }
+
+  /**
+   * Whether the block is here with just these bytes: a power cut before a barrier can leave a file that is short, and one
+   * that is long enough and holds zeros.
+   */
+  async #hasExactly(cid: CID, bytes: Uint8Array): Promise<boolean> {
+    if ((await this.#sizeOf(cid)) !== bytes.byteLength) return false
+    const present = await this.#read(cid, {})
+    return present !== undefined && Buffer.compare(present, bytes) === 0
   }
 
   async #sizeOf(cid: CID): Promise<number | undefined> {

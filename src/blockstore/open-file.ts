@@ -78,11 +78,11 @@ export async function readFully(
   return buffer.subarray(0, done)
 }
 
-/** Makes the content of a file survive a power cut. */
+/** Makes the content of a file survive a power cut, and the time of its last change. */
 export async function syncFile(path: string): Promise<void> {
   const handle = await openFile(path, 'r')
   try {
-    await handle.datasync()
+    await handle.sync()
   } finally {
     await handle.close()
   }

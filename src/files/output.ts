@@ -34,6 +34,8 @@ export interface OutputOptions {
   bootId: string
   /** Have every leaf written, also those that an earlier run has left. Default false. */
   rewrite?: boolean
+  /** Sync small files too, since a pin counts on them. Default false. */
+  syncAll?: boolean
   /** Called with each block that can be read from the result from now on. */
   onNoted?: ((key: BlockKey, blockBytes: number) => void) | undefined
 }
@@ -61,11 +63,11 @@ interface OpenFile {
  * @throws P2PError `target-exists`, `io`
  */
 export async function openOutput(options: OutputOptions): Promise<Output> {
-  const { target, root, force, references, bootId, rewrite = false, onNoted } = options
+  const { target, root, force, references, bootId, rewrite = false, syncAll = false, onNoted } = options
   await (force ? refuseSpecial(target) : refuseExisting(target))
   const temporary = temporaryPath(target, root)
   const journal = await Journal.open({ references, root, temporary, target, bootId, onNoted })
-  return new Output({ target, temporary, force, journal, rewrite })
+  return new Output({ target, temporary, force, journal, rewrite, syncAll })
 }
 
 interface OutputParts {
@@ -74,6 +76,7 @@ interface OutputParts {
   force: boolean
   journal: Journal
   rewrite: boolean
+  syncAll: boolean
 }
 
 export class Output {
@@ -82,21 +85,23 @@ export class Output {
   readonly #force: boolean
   readonly #journal: Journal
   readonly #rewrite: boolean
+  readonly #syncAll: boolean
   readonly #smallFiles = new SmallFiles()
   readonly #largeFiles = new LargeFiles()
   readonly #open = new Map<number, Promise<OpenFile>>()
-  /** Whole files that an earlier run has left and may not have synced. */
+  /** Whole files that nobody has synced, or an earlier run may not have. */
   readonly #unsynced: (readonly string[])[] = []
   readonly #folders: string[] = []
   readonly #links: { path: string; target: string }[] = []
   readonly skipped: { name: string; reason: string }[] = []
 
-  constructor({ target, temporary, force, journal, rewrite }: OutputParts) {
+  constructor({ target, temporary, force, journal, rewrite, syncAll }: OutputParts) {
     this.#target = target
     this.#temporary = temporary
     this.#force = force
     this.#journal = journal
     this.#rewrite = rewrite
+    this.#syncAll = syncAll
   }
 
   /** True if an earlier run has left something to go on from. */
@@ -160,7 +165,8 @@ export class Output {
     const open = await this.#open.get(file.id)
     const inJournal = open?.inJournal ?? (await this.#journal.fileFor(file.path, file.bytes))
     const bytes = await this.#journal.placedBytes(inJournal, cid, offset)
-    if (open === undefined && bytes !== undefined && bytes >= SYNC_FILES_FROM_BYTES) this.#unsynced.push(file.path)
+    const isToSync = bytes !== undefined && (this.#syncAll || bytes >= SYNC_FILES_FROM_BYTES)
+    if (open === undefined && isToSync) this.#unsynced.push(file.path)
     return bytes
   }
 
@@ -177,6 +183,7 @@ export class Output {
     if (file.path.length === 0) await refuseFolder(this.#target)
     const inJournal = await this.#journal.fileFor(file.path, size)
     const mtimeNs = await this.#smallFiles.write({ path: this.#pathOf(file.path), content })
+    if (this.#syncAll) this.#unsynced.push(file.path)
     await this.#journal.noteWhole(inJournal, { size, mtimeNs }, placed)
   }
 
@@ -236,6 +243,7 @@ export class Output {
   async #finishFile(file: OutputFile, leaf: PlacedLeaf | undefined): Promise<void> {
     const { inJournal, onDisk } = await this.#opened(file)
     this.#open.delete(file.id)
+    if (this.#syncAll) this.#unsynced.push(file.path)
     await this.#journal.noteWhole(inJournal, await this.#largeFiles.finish(onDisk), leaf)
   }
 

@@ -103,10 +103,12 @@ export class Repo {
 
 async function takeDatabase({ location, waitMs, signal, onWait }: OpenRepoOptions): Promise<Database> {
   const deadline = systemClock.monotonicMs() + waitMs
+  // The version is written once the database is there to stay.
+  const mayBeUnfinished = !(await checkVersion(location))
   for (let attempt = 0; ; attempt++) {
     signal?.throwIfAborted()
     try {
-      return await openDatabase(location.databaseDir)
+      return await openDatabase(location.databaseDir, { mayBeUnfinished })
     } catch (error) {
       if (!hasCode(error, 'repo-held')) throw error
       const held = `The repo ${location.dataDir} is held by ${await describeHolder(location)}`

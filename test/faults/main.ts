@@ -12,9 +12,10 @@ import { makeTempDir } from '../support/temp.ts'
 import type { Campaign, Findings } from './campaign.ts'
 import { failingCalls } from './campaigns/failing-calls.ts'
 import { killed } from './campaigns/killed.ts'
+import { powerLoss } from './campaigns/power-loss.ts'
 import { Sample } from './sample.ts'
 
-const campaigns: readonly Campaign[] = [killed, failingCalls]
+const campaigns: readonly Campaign[] = [killed, powerLoss, failingCalls]
 
 const USAGE = `usage: npm run test:faults -- [--sample <n>th] [--seed <text>] [${campaigns.map(({ name }) => name).join('|')}]…`
 

@@ -101,7 +101,11 @@ export async function addSources(
 }
 
 /** Leaves that stay where they are, held like those that are copied. */
-function heldLeaves(inPlace: ReferencedImport, hold: Hold, storing: Storing): { openFile(path: string): Promise<LeafTaker> } {
+function heldLeaves(
+  inPlace: ReferencedImport,
+  hold: Hold,
+  storing: Storing,
+): { openFile(path: string): Promise<LeafTaker> } {
   return {
     openFile: async (path) => {
       const taker = await inPlace.openFile(path)

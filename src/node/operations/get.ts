@@ -245,7 +245,7 @@ class Get {
   }
 
   async #openOutput(target: string | undefined, root: CID): Promise<Output | StreamOutput> {
-    const { target: wanted, force = false, copy = false, onProgress } = this.#options
+    const { target: wanted, force = false, copy = false, pin = false, onProgress } = this.#options
     if (wanted.kind === 'stream') {
       this.#stream = new StreamOutput(wanted.write, wanted.offset)
       return this.#stream
@@ -258,6 +258,7 @@ class Get {
       references,
       bootId,
       rewrite: copy,
+      syncAll: pin && !copy,
       onNoted: (key, blockBytes) => this.#exchange?.blockStored(key, blockBytes),
     })
     if (output.resumes) onProgress?.({ type: 'note', message: `Resuming ${basename(target!)}.` })

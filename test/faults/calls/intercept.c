@@ -6,7 +6,8 @@
  * strace can inject too, but counts per thread and per kind of call, so that most points of a program with threads
  * cannot be named with it.
  *
- * A record is a line `number name result errno inode offset length path TAB second path`, and then `length` bytes.
+ * A record is a line `number name result errno inode mtime offset length path TAB second path`
+ * (mtime in nanoseconds), and then `length` bytes.
  */
 
 #define _GNU_SOURCE
@@ -111,14 +112,16 @@ struct call {
   char second[PATH_MAX];
 };
 
-static void record(struct call *call, long result, int error, ino_t inode, off_t offset, const struct iovec *data, int pieces) {
+static void record(struct call *call, long result, int error, const struct stat *stats, off_t offset,
+    const struct iovec *data, int pieces) {
   size_t length = 0;
   for (int i = 0; i < pieces; i++) length += data[i].iov_len;
   if (result >= 0 && (size_t)result < length) length = result;
   if (!with_data || result < 0) length = 0;
   char line[2 * PATH_MAX + 160];
-  int size = snprintf(line, sizeof line, "%ld %s %ld %d %llu %lld %zu %s\t%s\n", call->number, call->name, result,
-      result < 0 ? error : 0, (unsigned long long)inode, (long long)offset, length, call->path, call->second);
+  int size = snprintf(line, sizeof line, "%ld %s %ld %d %llu %lld%09ld %lld %zu %s\t%s\n", call->number,
+      call->name, result, result < 0 ? error : 0, (unsigned long long)stats->st_ino, (long long)stats->st_mtim.tv_sec,
+      stats->st_mtim.tv_nsec, (long long)offset, length, call->path, call->second);
   if (real_write(log_descriptor, line, size) != size) abort();
   for (int i = 0; i < pieces && length > 0; i++) {
     size_t part = data[i].iov_len < length ? data[i].iov_len : length;
@@ -139,7 +142,7 @@ static int begin(struct call *call, const char *name) {
   if (call->number == 0 || call->number != fault_at) return 1;
   call->name = "fired";
   snprintf(call->second, PATH_MAX, "%s", name);
-  record(call, 0, 0, 0, 0, NULL, 0);
+  record(call, 0, 0, &(struct stat){0}, 0, NULL, 0);
   if (fault_errno == 0) {
     kill(getpid(), SIGKILL);
     pause();
@@ -153,7 +156,7 @@ static void finish(struct call *call, long result, int descriptor, off_t offset,
   int error = errno;
   struct stat stats = {0};
   if (result >= 0 && descriptor >= 0) fstat(descriptor, &stats);
-  record(call, result, error, stats.st_ino, offset, data, pieces);
+  record(call, result, error, &stats, offset, data, pieces);
   pthread_mutex_unlock(&lock);
   errno = error;
 }
@@ -191,7 +194,7 @@ static void record_output(int descriptor, const struct iovec *data, int pieces, 
   if (!with_data || descriptor != 1 || log_descriptor < 0 || written < 0) return;
   struct call call = {.name = "stdout"};
   pthread_mutex_lock(&lock);
-  record(&call, written, 0, 0, 0, data, pieces);
+  record(&call, written, 0, &(struct stat){0}, 0, data, pieces);
   pthread_mutex_unlock(&lock);
 }
 
@@ -282,6 +285,7 @@ READ(preadv64, (int descriptor, const struct iovec *data, int pieces, off_t offs
 ON_DESCRIPTOR(fsync, "fsync", 0, (int descriptor), (descriptor))
 ON_DESCRIPTOR(fdatasync, "fdatasync", 0, (int descriptor), (descriptor))
 ON_DESCRIPTOR(ftruncate, "ftruncate", length, (int descriptor, off_t length), (descriptor, length))
+ON_DESCRIPTOR(futimens, "utimes", 0, (int descriptor, const struct timespec times[2]), (descriptor, times))
 ON_DESCRIPTOR(ftruncate64, "ftruncate", length, (int descriptor, off_t length), (descriptor, length))
 
 /* An open that may make or cut a file is told from one that only looks; one that cuts has offset 1. */

@@ -19,6 +19,7 @@ export type CallName =
   | 'read'
   | 'write'
   | 'ftruncate'
+  | 'utimes'
   | 'fsync'
   | 'fdatasync'
   | 'rename'
@@ -52,6 +53,8 @@ export interface SystemCall {
   result: number
   /** Of the file, where the call has one open. */
   inode: string
+  /** Its modification time after the call, in nanoseconds since 1970. */
+  mtimeNs: bigint
   /** Of a write: where it landed. Of `ftruncate`: the new length. Of `create`: 1 if it cut the file. */
   offset: number
   path: string
@@ -119,15 +122,16 @@ export async function readCalls(log: string): Promise<SystemCall[]> {
   for (let start = 0; start < bytes.length; ) {
     const lineEnd = bytes.indexOf('\n', start)
     const line = bytes.toString('utf8', start, lineEnd)
-    const fields = /^(\d+) (\w+) (-?\d+) \d+ (\d+) (-?\d+) (\d+) ([^\t]*)\t(.*)$/.exec(line)
+    const fields = /^(\d+) (\w+) (-?\d+) \d+ (\d+) (\d+) (-?\d+) (\d+) ([^\t]*)\t(.*)$/.exec(line)
     if (fields === null) throw new Error(`This is no record of a call: ${line}`)
-    const [, number, name, result, inode = '', offset, length, path = '', second = ''] = fields
+    const [, number, name, result, inode = '', mtimeNs = '', offset, length, path = '', second = ''] = fields
     start = lineEnd + 1 + Number(length)
     calls.push({
       number: Number(number),
       name: name as CallName,
       result: Number(result),
       inode,
+      mtimeNs: BigInt(mtimeNs),
       offset: Number(offset),
       path,
       second,

@@ -30,7 +30,7 @@ export const failingCalls: Campaign = {
 }
 
 async function judge(job: PreparedJob, { site, stdout, stderr, code, fired }: JobRun): Promise<string[]> {
-  const problems = await job.check(site, { succeeded: code === DONE, stdout: stdout.toString() })
+  const problems = await job.check(site, { code, stdout: stdout.toString() })
   const isFull = fired !== undefined && stderr.includes('the disk is full')
   // A call that is tried again, or that nothing hangs on, may fail without harm.
   const allowed = isFull ? [DISK_FULL] : [DONE, IO]

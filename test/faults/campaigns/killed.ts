@@ -17,7 +17,7 @@ export const killed: Campaign = {
       counted: CHANGING_CALLS,
       faultsAt: (at) => [{ at }],
       judge: (job, { site, stdout, code }) => {
-        return job.check(site, { succeeded: code === 0, stdout: stdout.toString() })
+        return job.check(site, { code, stdout: stdout.toString() })
       },
     }),
 }

@@ -2,7 +2,7 @@
 
 import { join } from 'node:path'
 import { messageOf } from '../../../src/common/errors.ts'
-import { checkRepo } from '../repo-check.ts'
+import { brokenPromises } from '../repo-check.ts'
 import { makeTree } from './content.ts'
 import { type Ended, type PrepareJob, type Site, withNode } from './job.ts'
 
@@ -34,13 +34,13 @@ export const addInPlace: PrepareJob = async ({ folder }) => {
   }
 }
 
-async function checkAdd(site: Site, { stdout, succeeded }: Ended, tree: string): Promise<string[]> {
+async function checkAdd(site: Site, { stdout, code }: Ended, tree: string): Promise<string[]> {
   const acknowledged = stdout.split('\n').slice(0, -1)
-  const problems = await checkRepo(site.repo, acknowledged)
-  if (succeeded && acknowledged.length !== 1) problems.push(`it printed "${stdout}"`)
+  const problems = await brokenPromises(site.repo, acknowledged)
+  if (code === 0 && acknowledged.length !== 1) problems.push(`it printed "${stdout}"`)
   try {
     const { roots } = await withNode(site, (node) => node.add([{ path: tree }]))
-    problems.push(...(await checkRepo(site.repo, [...acknowledged, ...roots.map(({ cid }) => cid)])))
+    problems.push(...(await brokenPromises(site.repo, [...acknowledged, ...roots.map(({ cid }) => cid)])))
   } catch (error) {
     problems.push(`adding again fails: ${messageOf(error)}`)
   }

@@ -5,6 +5,9 @@ import { join } from 'node:path'
 import { MiB } from '../../../src/common/units.ts'
 import { randomBytes } from '../../support/bytes.ts'
 
+/** Those of its files that are under 1 MiB. */
+export const SMALL_FILES = ['small.txt', 'inner/shared.txt']
+
 /** Makes the tree in `folder`. The same for the same seed but for the files that are in every one. */
 export async function makeTree(folder: string, seed: string): Promise<void> {
   await mkdir(join(folder, 'inner'), { recursive: true })

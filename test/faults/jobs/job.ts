@@ -15,10 +15,11 @@ export interface Site {
   out: string
 }
 
-/** How a command ended. */
+/** How far a command came. */
 export interface Ended {
-  /** True if it said that it is done: what it promises holds from then on. */
-  succeeded: boolean
+  /** Null after a signal, undefined if the power went before it ended, or after. */
+  code?: number | null
+  /** What it has told its caller: what is acknowledged here has to hold. */
   stdout: string
 }
 

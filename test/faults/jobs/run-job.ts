@@ -36,7 +36,7 @@ export async function runJob<T>(job: PreparedJob, options: RunOptions, use: (run
   const log = `${folder}.calls`
   try {
     const env = interceptEnv(library, {
-      watched: [site.repo, site.out],
+      watched: [site.folder],
       log,
       ...(counted && { counted }),
       ...(withData && { withData }),
