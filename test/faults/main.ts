@@ -13,9 +13,11 @@ import type { Campaign, Findings } from './campaign.ts'
 import { failingCalls } from './campaigns/failing-calls.ts'
 import { killed } from './campaigns/killed.ts'
 import { powerLoss } from './campaigns/power-loss.ts'
+import { repoRaces } from './campaigns/repo-races.ts'
+import { sameBlock } from './campaigns/same-block.ts'
 import { Sample } from './sample.ts'
 
-const campaigns: readonly Campaign[] = [killed, powerLoss, failingCalls]
+const campaigns: readonly Campaign[] = [killed, powerLoss, failingCalls, sameBlock, repoRaces]
 
 const USAGE = `usage: npm run test:faults -- [--sample <n>th] [--seed <text>] [${campaigns.map(({ name }) => name).join('|')}]…`
 

@@ -55,6 +55,11 @@ export class Disk {
     return new Disk(folder, await loadFolder(folder))
   }
 
+  /** The same disk, before anything is done to it. */
+  copy(): Disk {
+    return new Disk(this.#rootPath, copyOf(this.root))
+  }
+
   /** What has gone to stdout so far. */
   get output(): string {
     return this.#output
@@ -171,6 +176,13 @@ async function loadFolder(path: string): Promise<FolderNode> {
     }
   }
   return { kind: 'folder', synced: entries, unsynced: [] }
+}
+
+function copyOf<T extends DiskNode>(node: T): T {
+  if (node.kind === 'file') return { ...node, unsynced: [...node.unsynced] }
+  if (node.kind === 'link') return node
+  const synced = new Map([...node.synced].map(([name, child]) => [name, copyOf(child)]))
+  return { ...node, synced, unsynced: [...node.unsynced] }
 }
 
 /** The entries after all changes. */
