@@ -13,7 +13,10 @@ type Errno = NonNullable<Fault['errno']>
 const ERRNOS: readonly Errno[] = ['ENOSPC', 'EIO', 'EMFILE', 'EACCES']
 const COUNTED: readonly CallName[] = ['open', 'read', ...CHANGING_CALLS]
 
-const [DONE, FAILED, IO, DISK_FULL] = [0, 1, 6, 7]
+/** Exit codes. */
+const DONE = 0
+const IO = 6
+const DISK_FULL = 7
 
 export const failingCalls: Campaign = {
   name: 'failing-calls',
@@ -29,12 +32,12 @@ export const failingCalls: Campaign = {
     }),
 }
 
-async function judge(job: PreparedJob, { site, stdout, stderr, code, fired }: JobRun): Promise<string[]> {
+async function judge(job: PreparedJob, run: JobRun, { errno }: Fault): Promise<string[]> {
+  const { site, stdout, stderr, code, fired } = run
   const problems = await job.check(site, { code, stdout: stdout.toString() })
-  const isFull = fired !== undefined && stderr.includes('the disk is full')
-  // A call that is tried again, or that nothing hangs on, may fail without harm.
-  const allowed = isFull ? [DISK_FULL] : [DONE, IO]
-  if (code === null || !allowed.includes(code)) problems.push(`exit code ${code}: ${stderr}`)
-  if (code === FAILED) problems.push(stderr)
+  const isSync = fired?.second === 'fsync' || fired?.second === 'fdatasync'
+  const failed = errno === 'ENOSPC' ? DISK_FULL : IO
+  // A call that is tried again, or that nothing hangs on, may fail without harm. No sync is of that kind.
+  if (code !== failed && (code !== DONE || isSync)) problems.push(`exit code ${code}: ${stdout}${stderr}`)
   return problems
 }

@@ -17,7 +17,7 @@ export interface PointsOptions {
   /** The faults that are tried at the call of this number. */
   faultsAt: (at: number) => Fault[]
   /** What is wrong with a run in which the fault happened. */
-  judge: (job: PreparedJob, run: JobRun) => Promise<string[]>
+  judge: (job: PreparedJob, run: JobRun, fault: Fault) => Promise<string[]>
 }
 
 /** Tries every point that the sample picks. */
@@ -36,7 +36,7 @@ export async function tryPoints(ground: Ground, options: PointsOptions): Promise
       await runJob(job, { library, folder: place, counted, fault }, async (run) => {
         if (run.fired === undefined) return
         findings.points++
-        const problems = run.hung ? ['it does not end'] : await judge(job, run)
+        const problems = run.hung ? ['it does not end'] : await judge(job, run, fault)
         const { second: call, path } = run.fired
         const what = `${job.name}, ${fault.errno ?? 'killed'} at call ${fault.at} (${call} of ${path})`
         findings.violations.push(...problems.map((problem) => `${what}: ${problem}`))
