@@ -20,6 +20,7 @@ import { BitswapSession, type SessionHost } from './client/session.ts'
 import type { Message, PayloadBlock } from './message.ts'
 import { BitswapNetwork, type Limits, type NetworkComponents, type NetworkListener } from './network.ts'
 import { Server } from './server/server.ts'
+import { Traffic } from './traffic.ts'
 
 export interface BitswapInit {
   /** Blocks that are given to others. */
@@ -59,6 +60,7 @@ export function bitswap(init: BitswapInit): (components: BitswapComponents) => B
 export class Bitswap implements Exchange, NetworkListener, SessionHost {
   readonly clock: Clock
   readonly peerId: string
+  readonly traffic: Traffic
   readonly #init: BitswapInit
   readonly #buffers = new BufferPool(IDLE_BUFFER_BYTES)
   readonly #limits: Limits
@@ -74,11 +76,16 @@ export class Bitswap implements Exchange, NetworkListener, SessionHost {
     this.#init = init
     this.peerId = components.peerId.toString()
     this.clock = init.clock ?? systemClock
+    this.traffic = new Traffic(this.clock)
     this.#limits = limitsOf(init, this.clock)
     this.#network = new BitswapNetwork(components, this, this.#buffers, this.#limits)
     this.#server = new Server({
       blockstore: init.blockstore,
-      send: (peerId, pieces) => this.#network.sendReply(peerId, pieces),
+      send: async (peerId, pieces) => {
+        await this.#network.sendReply(peerId, pieces)
+        const bytes = pieces.reduce((sum, { byteLength }) => sum + byteLength, 0)
+        this.traffic.sent(peerId, bytes)
+      },
       onError: (message) => init.onError?.(message),
       clock: this.clock,
     })
@@ -119,6 +126,7 @@ export class Bitswap implements Exchange, NetworkListener, SessionHost {
   }
 
   onBytes(peerId: string, count: number): void {
+    this.traffic.received(peerId, count)
     for (const session of this.#sessions) session.onBytes(peerId, count)
   }
 
@@ -128,6 +136,7 @@ export class Bitswap implements Exchange, NetworkListener, SessionHost {
 
   onPeerDisconnected(peerId: string): void {
     this.#queues.delete(peerId)
+    this.traffic.forget(peerId)
     this.#server.forget(peerId)
     for (const session of this.#sessions) session.onPeerDisconnected(peerId)
   }

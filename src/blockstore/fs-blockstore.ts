@@ -24,7 +24,17 @@ import { EXTENSION, sharding } from './sharding.ts'
 const TEMPORARY = 'tmp'
 const CORRUPT = 'corrupt'
 
+/** What a write or a removal has changed. */
+export interface StoreChange {
+  shard: string
+  blocks: number
+  bytes: number
+}
+
 export interface FsBlockStoreOptions {
+  /** Called before a block file is written; throws if there must be no more. */
+  reserve?: ((bytes: number) => Promise<void>) | undefined
+  onChange?: ((change: StoreChange) => void) | undefined
   /** Told of each block whose bytes no longer match, once it has been set aside. */
   onCorrupt?: ((cid: CID) => void) | undefined
 }
@@ -93,14 +103,21 @@ export class FsBlockStore implements BlockStore {
     assertAllowedCid(cid)
     if (isIdentity(cid)) return
     const path = this.#pathOf(cid)
+    const { dir, file } = sharding.encode(cid)
+    // Before anybody has to wait for this block, since making room may take long.
+    if (this.#options.reserve !== undefined && (await this.size(cid)) !== bytes.byteLength) {
+      await this.#options.reserve(bytes.byteLength)
+    }
     await this.#writers.run(blockKey(cid), async () => {
       try {
-        if (!(await this.#hasExactly(cid, bytes))) await this.#write(cid, bytes)
+          const present = await this.#sizeOf(cid)
+          if (present === bytes.byteLength && (await this.#holds(cid, bytes))) return
+          await this.#write(cid, bytes)
+          this.#changed(dir, present === undefined ? 1 : 0, bytes.byteLength - (present ?? 0))
       } catch (error) {
         throw localIoError(error, 'write the block', path)
       }
     })
-    const { dir, file } = sharding.encode(cid)
     await this.#barrier.add(dir, file, bytes.byteLength)
   }
 
@@ -109,7 +126,9 @@ export class FsBlockStore implements BlockStore {
     if (whyRefused(cid) !== undefined || isIdentity(cid)) return
     await this.#writers.run(blockKey(cid), async () => {
       try {
+        const present = await this.#sizeOf(cid)
         await (await this.#library()).delete(cid)
+        if (present !== undefined) this.#changed(sharding.encode(cid).dir, -1, -present)
       } catch (error) {
         throw localIoError(error, 'delete the block', this.#pathOf(cid))
       }
@@ -189,12 +208,8 @@ export class FsBlockStore implements BlockStore {
     return this.#libraryStore
   }
 
-  /**
-   * Whether the block is here with just these bytes: a power cut before a barrier can leave a file that is short, and one
-   * that is long enough and holds zeros.
-   */
-  async #hasExactly(cid: CID, bytes: Uint8Array): Promise<boolean> {
-    if ((await this.#sizeOf(cid)) !== bytes.byteLength) return false
+  /** A power cut before a barrier can leave a file of the right length that holds zeros. */
+  async #holds(cid: CID, bytes: Uint8Array): Promise<boolean> {
     const present = await this.#read(cid, {})
     return present !== undefined && Buffer.compare(present, bytes) === 0
   }
@@ -261,6 +276,10 @@ export class FsBlockStore implements BlockStore {
     this.#shards.add(shard)
   }
 
+  #changed(shard: string, blocks: number, bytes: number): void {
+    this.#options.onChange?.({ shard, blocks, bytes })
+  }
+
   /** Moves a corrupt block out of the way. The bytes, should it have been replaced by a good one in the meantime. */
   async #setAsideIfCorrupt(cid: CID): Promise<Uint8Array | undefined> {
     return await this.#writers.run(blockKey(cid), async () => {
@@ -277,7 +296,9 @@ export class FsBlockStore implements BlockStore {
     const path = join(this.#folder, shard, file)
     try {
       await mkdir(join(this.#folder, CORRUPT), { recursive: true, mode: 0o700 })
+      const { size } = await stat(path)
       await rename(path, join(this.#folder, CORRUPT, basename(file, EXTENSION)))
+      this.#changed(shard, -1, -size)
     } catch (error) {
       if (errnoOf(error) !== 'ENOENT') throw localIoError(error, 'set aside the corrupt block', path)
     }

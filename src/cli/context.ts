@@ -12,6 +12,7 @@ import type { SharedApiOptions } from '../rpc/shared-api.ts'
 import { type GlobalFlags, type LimitFlags, limitsFrom } from './flags.ts'
 import type { Output } from './render.ts'
 import type { OutputStream } from './terminal-progress.ts'
+import { readVersion } from './version.ts'
 
 /** The process, as far as commands see it. */
 interface Surroundings {
@@ -57,6 +58,7 @@ export async function nodeOptionsFor(context: Context, needs: NodeNeeds): Promis
     location: resolveLocation({ repo: flags.repo, env, home, cwd }),
     places: { userId, runtimeDir: env.XDG_RUNTIME_DIR || undefined, tempDir: tmpdir() },
     command: needs.command,
+    version: readVersion(),
     holdTimeoutMs: needs.holdTimeoutMs ?? DEFAULT_HOLD_TIMEOUT_MS,
     bootstrap: await bootstrapOf(context),
     limits: limitsFrom(needs.limits ?? {}, env),

@@ -2,7 +2,7 @@
 
 import { P2PError } from '../common/errors.ts'
 import { parseRate, RATE_HINT } from '../common/rate-text.ts'
-import { HOUR_MS, MINUTE_MS, SECOND_MS } from '../common/units.ts'
+import { HOUR_MS, MINUTE_MS, parseBytes, SECOND_MS } from '../common/units.ts'
 
 /** Flags that every command takes, before or after its name. */
 export interface GlobalFlags {
@@ -37,10 +37,43 @@ export function parseDuration(text: string, flag: string): number {
   })
 }
 
+/**
+ * `100`, `64KiB` or `1.5MiB` -> bytes.
+ *
+ * @param flag - the flag it was given to, for the message
+ * @throws P2PError `usage`
+ */
+export function parseSize(text: string, flag: string): number {
+  const bytes = /^\d{1,15}$/.test(text) ? Number(text) : parseBytes(text)
+  if (bytes !== undefined && Number.isSafeInteger(bytes)) return bytes
+  throw new P2PError('usage', `"${text}" is not a size that ${flag} takes`, {
+    hint: 'Write a number of bytes, or one with its unit, as in 64KiB or 10MiB.',
+  })
+}
+
+/**
+ * `12` -> 12.
+ *
+ * @param flag - the flag it was given to, for the message
+ * @throws P2PError `usage` for anything but a whole number above zero
+ */
+export function parseCount(text: string, flag: string): number {
+  const count = Number(text)
+  if (/^\d+$/.test(text) && count > 0 && Number.isSafeInteger(count)) return count
+  throw new P2PError('usage', `"${text}" is not a number that ${flag} takes`, {
+    hint: 'Write a whole number above zero.',
+  })
+}
+
 /** Flags of the commands that need the repo. */
 export interface HoldFlags {
   /** Longest wait for a holder that does not answer, in milliseconds. */
   timeout?: number
+}
+
+/** Flags of the commands that fetch what is not here. */
+export interface FetchingFlags extends HoldFlags {
+  peer?: string[]
 }
 
 /** Flags of the commands that exchange blocks; null for no limit. */

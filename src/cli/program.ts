@@ -6,10 +6,12 @@
 import { Command, CommanderError } from 'commander'
 import { P2PError } from '../common/errors.ts'
 import { declareAdd } from './declarations/add.ts'
+import { declareBlock, declareCar, declareCid, declareDag } from './declarations/blocks.ts'
 import { declareConfig } from './declarations/config.ts'
 import type { Declare, Run } from './declarations/declaration.ts'
 import { declareGet } from './declarations/get.ts'
 import { declareHelp, findCommand } from './declarations/help.ts'
+import { declareLook } from './declarations/look.ts'
 import { declareNetwork } from './declarations/network.ts'
 import { declareServe } from './declarations/serve.ts'
 import { EXIT_CODES, EXIT_CODES_HELP } from './exit-codes.ts'
@@ -23,7 +25,18 @@ export interface ProgramOptions {
 }
 
 /** In the order of the help. */
-const DECLARATIONS: Declare[] = [declareAdd, declareGet, declareServe, declareNetwork, declareConfig]
+const DECLARATIONS: Declare[] = [
+  declareAdd,
+  declareGet,
+  declareLook,
+  declareServe,
+  declareCar,
+  declareBlock,
+  declareDag,
+  declareCid,
+  declareNetwork,
+  declareConfig,
+]
 
 /**
  * The command line as a tree. `parseAsync` rejects with `CommanderError` for help and usage errors: see

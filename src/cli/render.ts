@@ -53,6 +53,16 @@ export class Output {
     if (!this.#flags.json) this.#above(() => this.#stdout.write(`${escapeForTerminal(text)}\n`))
   }
 
+  /** Resolves when stdout can take more, for results of any number of lines. */
+  async taken(): Promise<void> {
+    const stdout = this.#stdout
+    if (stdout.writableNeedDrain !== true) return
+    await new Promise<void>((resolve) => {
+      stdout.once('drain', resolve)
+      stdout.once('close', resolve)
+    })
+  }
+
   /** A JSON event on stdout; nothing without `--json`. */
   event(type: string, fields: Record<string, unknown>): void {
     if (!this.#flags.json) return

@@ -26,3 +26,23 @@ export async function mapBounded<T, R>(
   if (failures.length > 0) throw failures[0]
   return results
 }
+
+/**
+ * The results of `work` for every item, one by one and in the order of the items, while at most `limit` calls are under
+ * way or waiting to be taken. The first failure ends it.
+ */
+export async function* mapAhead<T, R>(
+  items: Iterable<T> | AsyncIterable<T>,
+  limit: number,
+  work: (item: T) => Promise<R>,
+): AsyncGenerator<R> {
+  const begun: Promise<R>[] = []
+  for await (const item of items) {
+    const result = work(item)
+    // Whoever takes it sees the failure; until then it must not count as unhandled.
+    result.catch(() => {})
+    begun.push(result)
+    if (begun.length >= limit) yield await begun.shift()!
+  }
+  for (const result of begun) yield await result
+}

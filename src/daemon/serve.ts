@@ -30,17 +30,21 @@ export interface ServeOptions extends Omit<NodeOptions, 'role'> {
 }
 
 /** Supervisors kill after 10 s at the earliest. */
-const STOP_DEADLINE_SECONDS = 8
+export const STOP_DEADLINE_SECONDS = 8
 
 /**
- * Serves until the signal aborts, which is a normal return, whenever it comes.
+ * Serves until the signal aborts or `p2p stop` asks it to end, which is a normal return, whenever it comes.
  *
  * @throws P2PError `repo-held`, `repo-version`, `bad-config`, `network` if nothing can be listened on, `io`
  */
-export async function runServe({ places, ...options }: ServeOptions, { signal, onEvent }: ServeIo): Promise<void> {
+export async function runServe(
+  { places, ...options }: ServeOptions,
+  { signal: until, onEvent }: ServeIo,
+): Promise<void> {
   const { location, onProgress } = options
+  const { signal, stop, release } = stopsToo(until)
   try {
-    const node = await openNode({ ...options, role: 'server', signal })
+    const node = await openNode({ ...options, role: 'server', signal, onStop: stop })
     let socket: ApiServer | undefined
     try {
       socket = await serveApi(node, { dataDir: location.dataDir, places, onProgress })
@@ -59,7 +63,18 @@ export async function runServe({ places, ...options }: ServeOptions, { signal, o
     }
   } catch (error) {
     if (!signal.aborted) throw error
+  } finally {
+    release()
   }
+}
+
+/** A signal that aborts when the given one does, or when it is told to; `release` lets go of the given one. */
+export function stopsToo(until: AbortSignal): { signal: AbortSignal; stop: () => void; release: () => void } {
+  const stopping = new AbortController()
+  const stop = () => stopping.abort(until.reason)
+  if (until.aborted) stop()
+  until.addEventListener('abort', stop, { once: true })
+  return { signal: stopping.signal, stop, release: () => until.removeEventListener('abort', stop) }
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

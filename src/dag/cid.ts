@@ -19,6 +19,7 @@ import { P2PError } from '../common/errors.ts'
 
 export const DAG_PB = dagPb.code
 export const RAW = raw.code
+export const DAG_CBOR = 0x71
 export const IDENTITY_HASH = 0x00
 export const SHA2_256 = 0x12
 
@@ -60,6 +61,16 @@ export function rawCid(multihash: MultihashDigest): CID {
  * @see https://github.com/multiformats/multibase/blob/master/multibase.csv
  */
 const BASES = [base2, base16, base32, base36, base58, base64, base256emoji].flatMap((family) => Object.values(family))
+
+/** The base that a CIDv1 is written in. */
+export function baseOf(text: string): { name: string } | undefined {
+  return BASES.find(({ prefix }) => text.startsWith(prefix))
+}
+
+/** Bases by their names, as `base32`. */
+export function basesByName(): Map<string, (typeof BASES)[number]> {
+  return new Map(BASES.map((base) => [base.name, base]))
+}
 
 /**
  * Parses the text of a CID in any of the bases that Kubo reads.

@@ -1,12 +1,19 @@
 /**
  * The blocks that a block names, whatever it is part of: all that keeping, checking and removing need to know of a node.
  * @see https://ipld.io/specs/codecs/dag-pb/spec/
+ * @see https://ipld.io/specs/codecs/dag-cbor/spec/
  */
 
+import * as dagCbor from '@ipld/dag-cbor'
 import { CID } from 'multiformats/cid'
 import { messageOf, P2PError } from '../common/errors.ts'
 import { ProtobufReader, WIRE_BYTES } from '../common/protobuf.ts'
-import { DAG_PB, RAW } from './cid.ts'
+import { DAG_CBOR, DAG_PB, RAW } from './cid.ts'
+
+/** Of these the links are known; blocks of all other codecs are opaque. */
+export function hasKnownLinks({ code }: CID): boolean {
+  return code === RAW || code === DAG_PB || code === DAG_CBOR
+}
 
 /** The most links of a node that is read; a flat folder of 2 MiB has about 40,000. */
 export const MAX_LINKS = 65_536
@@ -17,16 +24,35 @@ const LINK_HASH_FIELD = 1
 /**
  * What a block that matches its CID links to, in order, the same block as often as it is named.
  *
- * @throws P2PError `bad-data` for codecs other than raw and dag-pb, for what is not dag-pb, and above 65,536 links
+ * @throws P2PError `bad-data` for codecs other than raw, dag-pb and dag-cbor, for what is none of them, and above 65,536
+ * links
  */
 export function linksOf(cid: CID, bytes: Uint8Array): CID[] {
   if (cid.code === RAW) return []
   try {
+    if (cid.code === DAG_CBOR) return readCborLinks(bytes)
     if (cid.code !== DAG_PB) throw new P2PError('bad-data', `codec 0x${cid.code.toString(16)} is not read`)
     return readLinks(bytes)
   } catch (cause) {
     throw new P2PError('bad-data', `Block ${cid} is not readable: ${messageOf(cause)}`, { cause })
   }
+}
+
+/** Every CID in the value, in the order in which it is written. */
+function readCborLinks(bytes: Uint8Array): CID[] {
+  const links: CID[] = []
+  const waiting: unknown[] = [dagCbor.decode(bytes)]
+  while (waiting.length > 0) {
+    const value = waiting.pop()
+    const cid = CID.asCID(value)
+    if (cid !== null) {
+      if (links.length === MAX_LINKS) throw new P2PError('bad-data', `more than ${MAX_LINKS} links`)
+      links.push(cid)
+    } else if (typeof value === 'object' && value !== null && !ArrayBuffer.isView(value)) {
+      for (const inner of Object.values(value).toReversed()) waiting.push(inner)
+    }
+  }
+  return links
 }
 
 function readLinks(bytes: Uint8Array): CID[] {

@@ -3,6 +3,7 @@
  * it knows and gives each block once, verified.
  */
 
+import type { CID } from 'multiformats/cid'
 import type { AbortOptions } from '../common/abort.ts'
 import type { BlockReader } from '../dag/block.ts'
 import type { BlockKey } from '../dag/cid.ts'
@@ -55,6 +56,12 @@ export interface Session extends BlockReader {
    * be used again. Not telling costs nothing but speed.
    */
   release(block: Uint8Array): void
+  /**
+   * Asks a connected peer which of these blocks it has, without asking for them.
+   *
+   * @returns how many it says that it has, by the time it has answered for all or the signal aborts
+   */
+  countHeldBy(peerId: string, cids: readonly CID[], options: AbortOptions): Promise<number>
   /** Peers that are connected and not banned. */
   readonly livePeers: number
   stats(): SessionStats

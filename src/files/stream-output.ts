@@ -1,6 +1,6 @@
 /**
- * The result of `get -o -`: one file, in order, to a writer. Leaves that arrive early wait in a bounded window; the
- * exporter asks for none that starts beyond it. It may start in the middle: then leaves that end before are not fetched.
+ * The result of `cat` and `get -o -`: one file or a part of it, in order, to a writer. Leaves that arrive early wait in a
+ * bounded window; the exporter asks for none that starts beyond it.
  */
 
 import { P2PError } from '../common/errors.ts'
@@ -13,15 +13,16 @@ interface Place {
   offset: number
 }
 
-interface LeafPlace extends Place {
-  /** The leaf's size, where it is known before it has come. */
-  bytes: number | undefined
+/** Bytes of a file: from `start` on, up to `end`, which is not one of them any more. */
+interface Range {
+  start: number
+  end: number
 }
 
 export class StreamOutput {
   readonly #write: (bytes: Uint8Array) => Promise<void>
   readonly #waiting = new Map<number, { content: Uint8Array; written: () => void; failed: (reason: unknown) => void }>()
-  readonly #start: number
+  readonly range: Range
   #position: number
   #writing = false
   #ended: { reason: unknown } | undefined
@@ -30,12 +31,18 @@ export class StreamOutput {
 
   /**
    * @param write - resolves when more may be written
-   * @param start - the first byte of the file to write
+   * @param part - which bytes of the file to write; default: all
    */
-  constructor(write: (bytes: Uint8Array) => Promise<void>, start = 0) {
+  constructor(
+    write: (bytes: Uint8Array) => Promise<void>,
+    {
+      offset = 0,
+      length = Number.POSITIVE_INFINITY,
+    }: { offset?: number | undefined; length?: number | undefined } = {},
+  ) {
     this.#write = write
-    this.#start = start
-    this.#position = start
+    this.range = { start: offset, end: offset + length }
+    this.#position = offset
   }
 
   windowEnd(): number {
@@ -46,7 +53,7 @@ export class StreamOutput {
 
   async makeFolder(): Promise<void> {
     throw new P2PError('usage', 'A folder cannot be written to stdout', {
-      hint: 'Name a file inside it, as in <cid>/<name>, or choose a path with -o.',
+      hint: 'Name a file inside it, as in <cid>/<name> ("p2p ls" lists them), or fetch all of it with "p2p get".',
     })
   }
 
@@ -62,9 +69,7 @@ export class StreamOutput {
 
   async openFile(): Promise<void> {}
 
-  async placedBytes(_cid: unknown, { offset, bytes }: LeafPlace): Promise<number | undefined> {
-    return bytes !== undefined && offset + bytes <= this.#start ? bytes : undefined
-  }
+  async placedBytes(): Promise<undefined> {}
 
   async closeFile(): Promise<void> {}
 
@@ -83,9 +88,10 @@ export class StreamOutput {
   /** Returns once the content has been written, after all that comes before it. */
   async write({ offset: leafOffset }: Place, leaf: Uint8Array): Promise<void> {
     if (this.#ended !== undefined) throw this.#ended.reason
-    const content = leaf.subarray(Math.max(0, this.#start - leafOffset))
+    const { start, end } = this.range
+    const offset = Math.max(leafOffset, start)
+    const content = leaf.subarray(offset - leafOffset, Math.max(0, end - leafOffset))
     if (content.byteLength === 0) return
-    const offset = leafOffset + leaf.byteLength - content.byteLength
     await new Promise<void>((written, failed) => {
       this.#waiting.set(offset, { content, written, failed })
       void this.#drain()

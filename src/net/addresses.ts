@@ -21,6 +21,10 @@ LAN.addSubnet('169.254.0.0', 16, 'ipv4')
 LAN.addSubnet('fc00::', 7, 'ipv6')
 LAN.addSubnet('fe80::', 10, 'ipv6')
 
+const LINK_LOCAL = new BlockList()
+LINK_LOCAL.addSubnet('169.254.0.0', 16, 'ipv4')
+LINK_LOCAL.addSubnet('fe80::', 10, 'ipv6')
+
 interface IpAddress {
   family: 'ipv4' | 'ipv6'
   host: string
@@ -46,6 +50,20 @@ export function pathOf(address: string | Multiaddr): AddressPath {
   if (ip === undefined) return 'direct'
   if (LOOPBACK.check(ip.host, ip.family)) return 'loopback'
   return LAN.check(ip.host, ip.family) ? 'lan' : 'direct'
+}
+
+/**
+ * Those of a node's own addresses that others can dial, in the same order: no loopback, unless there is nothing else,
+ * and none that means something else on every network.
+ */
+export function dialableByOthers(multiaddrs: readonly string[]): string[] {
+  const elsewhere = multiaddrs.filter((address) => pathOf(address) !== 'loopback' && !isLinkLocal(address))
+  return elsewhere.length > 0 ? elsewhere : [...multiaddrs]
+}
+
+function isLinkLocal(address: string): boolean {
+  const ip = ipOf(multiaddr(address))
+  return ip !== undefined && LINK_LOCAL.check(ip.host, ip.family)
 }
 
 /**

@@ -55,6 +55,16 @@ type HostComponents = Parameters<ServiceFactoryMap<{ ping: Ping }>['ping']>[0]
 
 type Datastore = NonNullable<Libp2pOptions['datastore']>
 
+interface HostConnection {
+  peerId: string
+  /** The address in use, ending in `/p2p/<peer id>`. */
+  multiaddr: string
+  /** `in` if the peer made the connection. */
+  direction: 'in' | 'out'
+  /** Null until it has been measured. */
+  rttMs: number | null
+}
+
 export interface Host<Services extends ServiceMap = ServiceMap> {
   readonly peerId: string
   /** For services and streams; started and stopped by the host alone. */
@@ -68,6 +78,8 @@ export interface Host<Services extends ServiceMap = ServiceMap> {
   stop(): Promise<void>
   /** Dialable addresses, each ending in `/p2p/<peer id>`, those that reach furthest first. */
   multiaddrs(): string[]
+  /** The peers that are connected, each once. */
+  connections(): HostConnection[]
   /**
    * Connects to a peer, unless it is connected. A dial that is refused is tried again; all in all it takes 15 seconds
    * at most.
@@ -168,6 +180,18 @@ export async function createHost<Factories extends ServiceFactories<Factories>>(
       const unique = new Set(addresses.map((address) => withPeerId(address, peerId).toString()))
       const order = { direct: 0, lan: 1, loopback: 2 }
       return [...unique].sort((a, b) => order[pathOf(a)] - order[pathOf(b)])
+    },
+
+    connections() {
+      const open = libp2p.getConnections().filter(({ status }) => status === 'open')
+      // Two sides that dial each other at once have two connections for a while.
+      const byPeer = new Map(open.map((connection) => [connection.remotePeer.toString(), connection]))
+      return [...byPeer].map(([id, { remoteAddr, direction, rtt }]) => ({
+        peerId: id,
+        multiaddr: withPeerId(remoteAddr, id).toString(),
+        direction: direction === 'inbound' ? 'in' : 'out',
+        rttMs: rtt ?? null,
+      }))
     },
 
     async connect(target, { signal } = {}) {

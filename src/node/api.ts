@@ -4,8 +4,48 @@
  * Paths are absolute, options are values, progress is plain data, and failures are `P2PError`s.
  */
 
-import type { IdResult } from './api/network.ts'
-import type { OperationOptions, WriteBytes } from './api/operation.ts'
+import type {
+  BlockGetOptions,
+  BlockOptions,
+  BlockPutOptions,
+  BlockRmOptions,
+  BlockRmResult,
+  BlockStat,
+  CarExportOptions,
+  CarExportResult,
+  CarImportOptions,
+  CarImportResult,
+  DagStatOptions,
+  DagStatResult,
+} from './api/blocks.ts'
+import type { ConfigSetOptions, ConfigSetResult } from './api/config.ts'
+import type { CatOptions, CatResult, InfoOptions, InfoResult, LsOptions, LsResult } from './api/look.ts'
+import type {
+  ConnectOptions,
+  ConnectResult,
+  FindOptions,
+  FindResult,
+  IdResult,
+  PeersResult,
+  StatusOptions,
+  StatusResult,
+  StayOptions,
+  StopResult,
+} from './api/network.ts'
+import type { FetchingOptions, OperationOptions, WriteBytes } from './api/operation.ts'
+import type {
+  GcOptions,
+  GcResult,
+  PinAddOptions,
+  PinAddResult,
+  PinLsOptions,
+  PinLsResult,
+  PinRmOptions,
+  PinRmResult,
+  RepoResult,
+  VerifyOptions,
+  VerifyResult,
+} from './api/pins.ts'
 
 /** A path on this machine, or bytes that arrive (stdin). */
 export type AddSource = { path: string } | { name: string; content: AsyncIterable<Uint8Array> }
@@ -45,15 +85,19 @@ export type GetTarget =
   | { kind: 'path'; path: string }
   /** Inside this folder, under the name that the reference suggests. */
   | { kind: 'inside'; folder: string }
-  /** In order to this writer, from `offset` on (default 0); files only. `write` resolves when more may be written. */
-  | { kind: 'stream'; write: WriteBytes; offset?: number | undefined }
+  /**
+   * In order to this writer; files only. From byte `offset` on (default 0), `length` bytes at most (default: all there
+   * are), and only the blocks that hold them. `write` resolves when more may be written.
+   */
+  | {
+      kind: 'stream'
+      write: WriteBytes
+      offset?: number | undefined
+      length?: number | undefined
+    }
 
-export interface GetOptions extends OperationOptions {
+export interface GetOptions extends FetchingOptions {
   target: GetTarget
-  /** Multiaddrs of peers to ask, each with a `/p2p/<peer id>`. */
-  peers?: string[] | undefined
-  /** Longest time in milliseconds without a new verified byte. Default 60,000. */
-  timeoutMs?: number | undefined
   /** Replace what stands at the target. */
   force?: boolean | undefined
   /** The same call has been made before, and its holder ended: a file that it had finished is the result. */
@@ -63,8 +107,6 @@ export interface GetOptions extends OperationOptions {
   copy?: boolean | undefined
   /** Tell others that this node has some of it, so that they fetch from here meanwhile. Default true. */
   seed?: boolean | undefined
-  /** Use the local store alone. */
-  offline?: boolean | undefined
 }
 
 interface GetPeerResult {
@@ -100,6 +142,58 @@ export interface GetResult {
 interface Operations {
   /** @throws P2PError `bad-config` for a damaged identity */
   id(options: OperationOptions): Promise<IdResult>
+  /** What is in a folder. @throws P2PError as `get` does, but for `target-exists` */
+  ls(options: LsOptions): Promise<LsResult>
+  /** The bytes of a file, or a part of them. @throws P2PError as `get` does for a stream; `usage` for a folder */
+  cat(options: CatOptions): Promise<CatResult>
+  /** What a reference leads to, how much of it is here, and who else has it. @throws P2PError as `ls` does */
+  info(options: InfoOptions): Promise<InfoResult>
+  /**
+   * Writes a DAG as a CAR file, in an order that depends on it alone.
+   * @throws P2PError as `get` does
+   */
+  'car-export'(options: CarExportOptions): Promise<CarExportResult>
+  /**
+   * Stores the blocks of a CAR file and pins its roots.
+   * @throws P2PError `bad-data`, `limit`, `verification` with the place in the file; `not-found`, `io`, `disk-full`
+   */
+  'car-import'(options: CarImportOptions): Promise<CarImportResult>
+  /** The bytes of one block, whatever it is. @throws P2PError as `get` does for a stream */
+  'block-get'(options: BlockGetOptions): Promise<BlockStat>
+  /** Stores one block, durable when it returns. @throws P2PError `usage`, `limit`, `bad-data`, `io`, `disk-full` */
+  'block-put'(options: BlockPutOptions): Promise<BlockStat>
+  /** @throws P2PError as `block-get` does */
+  'block-stat'(options: BlockOptions): Promise<BlockStat>
+  /** Removes blocks from the store. One that a pin holds stays, and is among the failures. @throws P2PError `io` */
+  'block-rm'(options: BlockRmOptions): Promise<BlockRmResult>
+  /** Counts the blocks of DAGs. @throws P2PError as `ls` does */
+  'dag-stat'(options: DagStatOptions): Promise<DagStatResult>
+  /** Whoever is connected. */
+  peers(options: OperationOptions): Promise<PeersResult>
+  /** Connects to a peer. @throws P2PError `bad-ref`, `network` */
+  connect(options: ConnectOptions): Promise<ConnectResult>
+  /** Looks for peers that have a root. @throws P2PError `bad-ref`, `no-provider`, `timeout` */
+  find(options: FindOptions): Promise<FindResult>
+  /** What is kept, and what serves it. */
+  status(options: StatusOptions): Promise<StatusResult>
+  /** Lets the server on this repo end. @throws P2PError `not-found` if there is none */
+  stop(options: OperationOptions): Promise<StopResult>
+  /** Changes a setting of the user, durably. @throws P2PError `usage`, `bad-config`, `io`, `disk-full` */
+  'config-set'(options: ConfigSetOptions): Promise<ConfigSetResult>
+  /** Goes on until the signal aborts, which is how it ends: keeps a caller with whoever holds the repo. */
+  stay(options: StayOptions): Promise<never>
+  /** Pins a reference, durable when it returns. @throws P2PError as `get` does, but for `target-exists` */
+  'pin-add'(options: PinAddOptions): Promise<PinAddResult>
+  /** Gives roots up, pinned or left by a download; their blocks go with the next `gc`. @throws P2PError `bad-ref`, `io` */
+  'pin-rm'(options: PinRmOptions): Promise<PinRmResult>
+  /** @throws P2PError `io` */
+  'pin-ls'(options: PinLsOptions): Promise<PinLsResult>
+  /** Removes what nobody needs. @throws P2PError `verification` if a pin cannot be walked: then nothing is removed */
+  gc(options: GcOptions): Promise<GcResult>
+  /** Hashes every block again and walks every pin. @throws P2PError `io` if something else than a block cannot be read */
+  verify(options: VerifyOptions): Promise<VerifyResult>
+  /** @throws P2PError `io` */
+  repo(options: OperationOptions): Promise<RepoResult>
 }
 
 export type OperationName = keyof Operations

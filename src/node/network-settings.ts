@@ -1,6 +1,6 @@
 /** How a node takes part in the network: what it was told, and where that is silent, what the settings of the repo say. */
 
-import type { Config } from '../repo/config.ts'
+import type { Config } from '../repo/settings.ts'
 
 export interface NetworkOptions {
   /** Multiaddrs to listen on; undefined: those of the settings; none: do not listen. */

@@ -6,10 +6,13 @@
 import { FsBlockStore } from '../blockstore/fs-blockstore.ts'
 import { LocalBlockStore } from '../blockstore/local-blockstore.ts'
 import { References } from '../blockstore/references.ts'
+import { StoreUsage } from '../blockstore/store-usage.ts'
 import { systemClock } from '../common/clock.ts'
-import { P2PError } from '../common/errors.ts'
+import { messageOf, P2PError } from '../common/errors.ts'
 import { KeyedLock } from '../common/keyed-lock.ts'
 import type { OnProgress } from '../common/progress.ts'
+import { formatBytes } from '../common/units.ts'
+import { Collector } from '../pin/collector.ts'
 import { Pins } from '../pin/pins.ts'
 import { readBootId } from '../repo/boot-id.ts'
 import type { RepoLocation } from '../repo/location.ts'
@@ -26,6 +29,7 @@ import type {
   OptionsOf,
   ResultOf,
 } from './api.ts'
+import { MIGRATIONS } from './migrations.ts'
 import { NodeNetwork } from './network.ts'
 import { type NetworkOptions, type NetworkSettings, networkSettings } from './network-settings.ts'
 import { OPERATIONS } from './operations.ts'
@@ -41,6 +45,10 @@ export interface NodeOptions extends NetworkOptions {
   announce?: string[] | undefined
   /** A `server` answers in the LAN DHT too; a `client` only asks. */
   role: 'server' | 'client'
+  /** Of the program, as `status` tells it. */
+  version?: string | undefined
+  /** Called when `p2p stop` asks this process to end; left out, it is not asked. */
+  onStop?: (() => void) | undefined
   signal?: AbortSignal | undefined
   onProgress?: OnProgress | undefined
 }
@@ -71,52 +79,79 @@ export async function openNode(options: NodeOptions): Promise<Node> {
   const { location, command, holdTimeoutMs, signal, onProgress } = options
   const repo = await openRepo({
     location,
+    migrations: MIGRATIONS,
     command,
     waitMs: holdTimeoutMs,
     signal,
     onWait: (message) => onProgress?.({ type: 'note', message }),
   })
   try {
-    const files = await FsBlockStore.open(repo.blocksDir, {
-      onCorrupt: (cid) => {
-        const message = `Block ${cid} was damaged on this disk: it is set aside, and counts as not here.`
-        onProgress?.({ type: 'warning', message })
-      },
-    })
-    return new LocalNode(options, repo, files, await readBootId())
+    const bootId = await readBootId()
+    const warn = (message: string) => onProgress?.({ type: 'warning', message })
+    return new LocalNode(options, { repo, bootId, ...(await openStores(repo, bootId, warn)) })
   } catch (error) {
     await repo.close()
     throw error
   }
 }
 
+interface Stores {
+  blocks: FsBlockStore
+  references: References
+  pins: Pins
+  usage: StoreUsage
+  collector: Collector
+}
+
+async function openStores(repo: Repo, bootId: string, warn: (message: string) => void): Promise<Stores> {
+  const { database, config } = repo
+  const usage = await StoreUsage.open(database.space('usage'), bootId)
+  const maxBytes = config['store.maxSize']
+  let collector: Collector
+  const blocks = await FsBlockStore.open(repo.blocksDir, {
+    onCorrupt: (cid) => warn(`Block ${cid} was damaged on this disk: it is set aside, and counts as not here.`),
+    onChange: usage.change,
+    reserve: maxBytes === null ? undefined : (bytes) => collector.reserve(bytes),
+  })
+  const references = new References(database, {
+    onLost: (path) => warn(`${path} was changed, moved or removed: it is not served any more`),
+  })
+  const pins = new Pins(database, systemClock)
+  const parts = { blocks, references, pins }
+  collector = new Collector(parts, {
+    quota: { maxBytes, highWater: config['store.highWater'] / 100, lowWater: config['store.lowWater'] / 100 },
+    usage,
+    onCollected: ({ bytes, evicted }) => {
+      const given = evicted > 0 ? `, and ${evicted} of the downloads are not served any more` : ''
+      warn(`The store was above its mark: ${formatBytes(bytes)} were removed${given}.`)
+    },
+    onError: (error) => warn(`Collecting garbage failed: ${messageOf(error)}`),
+  })
+  return { ...parts, usage, collector }
+}
+
 class LocalNode implements Node {
   readonly network: NetworkSettings
   readonly #parts: NodeParts
   readonly #network: NodeNetwork
-  readonly #references: References
   readonly #warn: (message: string) => void
   #provider: Provider | undefined
   #announcing: Promise<void> | undefined
   #closed = false
 
-  constructor(options: NodeOptions, repo: Repo, files: FsBlockStore, bootId: string) {
-    const { role, announce, onProgress } = options
+  constructor(options: NodeOptions, stores: Stores & { repo: Repo; bootId: string }) {
+    const { role, announce, onProgress, command, version = 'unknown', onStop } = options
+    const { repo } = stores
     this.#warn = (message) => onProgress?.({ type: 'warning', message })
     this.network = networkSettings(options, repo.config)
-    this.#references = new References(repo.database, {
-      onLost: (path) => this.#warn(`${path} was changed, moved or removed: it is not served any more`),
-    })
-    const store = new LocalBlockStore(files, this.#references)
+    const store = new LocalBlockStore(stores.blocks, stores.references)
     this.#network = new NodeNetwork({ repo, store, settings: this.network, role, announce, onWarning: this.#warn })
     this.#parts = {
-      repo,
+      holder: { command, version, role, sinceMs: systemClock.wallMs(), stop: onStop },
+      ...stores,
       store,
-      references: this.#references,
-      pins: new Pins(repo.database, systemClock),
       targets: new KeyedLock(),
       clock: systemClock,
-      bootId,
       settings: this.network,
       network: () => this.#network.start(),
       startedNetwork: () => this.#network.started,
@@ -136,12 +171,15 @@ class LocalNode implements Node {
     const { addSources } = await import('./operations/add.ts')
     const result = await addSources(this.#parts, sources, options)
     for (const { cid } of result.roots) this.#announce(cid)
+    await this.#parts.collector.relieve()
     return { ...result, reachable: this.#provider !== undefined }
   }
 
   async get(ref: string, options: GetOptions): Promise<GetResult> {
     const { getRef } = await import('./operations/get.ts')
-    return await getRef(this.#parts, ref, options)
+    const result = await getRef(this.#parts, ref, options)
+    await this.#parts.collector.relieve()
+    return result
   }
 
   async run<Name extends OperationName>(name: Name, options: OptionsOf<Name>): Promise<ResultOf<Name>> {
@@ -174,8 +212,11 @@ class LocalNode implements Node {
     await this.#announcing
     await this.#provider?.stop()
     await this.#network.close()
-    this.#references.close()
-    await this.#parts.repo.close()
+    const { collector, references, usage, repo } = this.#parts
+    await collector.close()
+    references.close()
+    await usage.close()
+    await repo.close()
   }
 
   #announce(cid: string): void {
@@ -184,6 +225,7 @@ class LocalNode implements Node {
   }
 
   async *#roots() {
-    for await (const { cid } of this.#parts.pins.list()) yield cid
+    const { pins, repo } = this.#parts
+    for await (const { cid, kind } of pins.list()) if (kind !== 'kept' || repo.config['seed.downloads']) yield cid
   }
 }

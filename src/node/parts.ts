@@ -2,10 +2,13 @@
 
 import type { Bitswap } from '../bitswap/bitswap.ts'
 import type { BlockStore } from '../blockstore/blockstore.ts'
+import type { FsBlockStore } from '../blockstore/fs-blockstore.ts'
 import type { References } from '../blockstore/references.ts'
+import type { StoreUsage } from '../blockstore/store-usage.ts'
 import type { Clock } from '../common/clock.ts'
 import type { KeyedLock } from '../common/keyed-lock.ts'
 import type { Host } from '../net/host.ts'
+import type { Collector } from '../pin/collector.ts'
 import type { Pins } from '../pin/pins.ts'
 import type { Repo } from '../repo/repo.ts'
 import type { DhtRouting } from '../routing/dht.ts'
@@ -22,9 +25,28 @@ export interface Network {
   isolated: boolean
 }
 
+/** The process that these parts are in, as it tells others. */
+interface Holder {
+  /** The command as the user gave it, such as `p2p serve`. */
+  command: string
+  version: string
+  /** A `server` serves until it is ended; a `client` until its own work is done. */
+  role: 'server' | 'client'
+  /** Milliseconds since 1970. */
+  sinceMs: number
+  /** Lets it end; undefined where others have no say in that. */
+  stop: (() => void) | undefined
+}
+
 export interface NodeParts {
+  holder: Holder
   repo: Repo
+  /** All blocks of this machine, those that lie in files of the user too. */
   store: BlockStore
+  /** Those that are files of the store's own. */
+  blocks: FsBlockStore
+  usage: StoreUsage
+  collector: Collector
   references: References
   pins: Pins
   /** Two downloads to one target, which is what they build under the same name beside it, take turns. */

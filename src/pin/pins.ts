@@ -89,6 +89,14 @@ export class Pins {
     })
   }
 
+  /** Gives a pin of a repo that had no index its records, which have to be there. Durable when it returns. */
+  async setHolder(cid: CID, holder: HolderId): Promise<void> {
+    await this.#lock.run(blockKey(cid), async () => {
+      const present = await this.get(cid)
+      if (present !== undefined) await this.#database.write([this.#put({ ...present, holder })], { sync: true })
+    })
+  }
+
   /** Every kept root, in no order that means anything. */
   async *list(): AsyncGenerator<Pin> {
     for await (const [, value] of this.#space.iterate()) yield decodePin(value)
@@ -112,11 +120,24 @@ export class Pins {
     })
   }
 
-  /** Stops keeping a root; durable when it returns. Its blocks stay until gc. False if it was not kept. */
-  async remove(cid: CID): Promise<boolean> {
+  /** Notes that not all of a kept root is here any more. */
+  async markPartial(cid: CID): Promise<void> {
+    await this.#lock.run(blockKey(cid), async () => {
+      const present = await this.get(cid)
+      if (present?.kind === 'kept') await this.#database.write([this.#put({ ...present, isPartial: true })])
+    })
+  }
+
+  /**
+   * Stops keeping a root; durable when it returns. Its blocks stay until gc.
+   *
+   * @param options - `kind`: only if it is of this kind
+   * @returns false if there was nothing to remove
+   */
+  async remove(cid: CID, { kind }: { kind?: PinKind } = {}): Promise<boolean> {
     return await this.#lock.run(blockKey(cid), async () => {
       const present = await this.get(cid)
-      if (present === undefined) return false
+      if (present === undefined || (kind !== undefined && present.kind !== kind)) return false
       await this.#space.del(cid.multihash.bytes, { sync: true })
       await this.#forget(present.holder)
       return true

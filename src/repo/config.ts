@@ -1,52 +1,22 @@
 /**
- * The user's settings: `config.json`, nested, every key optional. Only ever read here; a file that cannot be understood
- * is refused, never rewritten. A setting is one row of `settings`.
+ * The user's settings: `config.json`, nested, every key optional. A file that cannot be understood is refused, never
+ * rewritten. What settings there are stands in `settings.ts`.
  */
 
 import { readFile } from 'node:fs/promises'
-import { editDistance } from '../common/edit-distance.ts'
+import { dirname } from 'node:path'
 import { errnoOf, localIoError, messageOf, P2PError } from '../common/errors.ts'
-import { parseRate, RATE_HINT } from '../common/rate-text.ts'
-
-interface Setting<T> {
-  default: T
-  /** @throws Error whose message completes "<name> …" */
-  parse: (value: unknown) => Promise<T>
-}
-
-const settings = {
-  /** Multiaddrs that `p2p serve` and `p2p share` listen on. */
-  'addresses.listen': {
-    default: ['/ip4/0.0.0.0/tcp/4001', '/ip6/::/tcp/4001'],
-    parse: (value) => multiaddrs(value),
-  },
-  /** Multiaddrs told to others in place of those listened on; empty: tell what is listened on. */
-  'addresses.announce': {
-    default: [],
-    parse: (value) => multiaddrs(value),
-  },
-  /** Peers through which the node finds all others. The default is the public list that Kubo ships. */
-  bootstrap: {
-    default: [
-      '/dnsaddr/bootstrap.libp2p.io/p2p/QmNnooDu7bfjPFoTZYxMNLWUQJyrVwtbZg5gBMjTezGAJN',
-      '/dnsaddr/bootstrap.libp2p.io/p2p/QmQCU2EcMqAqQPR2i9bChDtGNJchTbq5TbXJJ16u19uLTa',
-      '/dnsaddr/bootstrap.libp2p.io/p2p/QmbLHAnMoJPWSCR5Zhtx6BHJX9KiKNN6tpvbUcqanj75Nb',
-      '/dnsaddr/bootstrap.libp2p.io/p2p/QmcZf59bWwK5XFi76CZX8cbJ4BhTzzA3gU1ZjYZcYW3dwt',
-    ],
-    parse: (value) => multiaddrs(value, { withPeerId: true }),
-  },
-  /** Most bytes a second sent to all peers together; null for no limit. */
-  'limits.up': { default: null, parse: rate },
-  /** Most bytes a second received from all peers together; null for no limit. */
-  'limits.down': { default: null, parse: rate },
-  /** Whether peers on this machine and in the local network are held to the limits too. */
-  'limits.lan': { default: false, parse: yesOrNo },
-} satisfies Record<string, Setting<string[] | number | null | boolean>>
-
-type SettingName = keyof typeof settings
-
-/** Every setting by its full name, as in `config['addresses.listen']`. */
-export type Config = { [Name in SettingName]: Awaited<ReturnType<(typeof settings)[Name]['parse']>> }
+import { makeFolder, writeFileDurably } from './durable-files.ts'
+import {
+  type Config,
+  defaultConfig,
+  fromWords,
+  isSettingName,
+  nearestSetting,
+  parseSetting,
+  SETTING_NAMES,
+  type SettingName,
+} from './settings.ts'
 
 /**
  * The settings in `file`, and the defaults for those that it leaves out or if it does not exist.
@@ -54,23 +24,27 @@ export type Config = { [Name in SettingName]: Awaited<ReturnType<(typeof setting
  * @throws P2PError `bad-config`, naming the file and the setting; `io`
  */
 export async function loadConfig(file: string): Promise<Config> {
-  const names = Object.keys(settings) as SettingName[]
-  const config = Object.fromEntries(names.map((name) => [name, settings[name].default])) as Config
+  return (await readConfig(file)).config
+}
+
+/** The settings, and the object that the file holds: empty if it does not exist. */
+async function readConfig(file: string): Promise<{ config: Config; stored: Record<string, unknown> }> {
+  const config = defaultConfig()
   const refuse = (reason: string, options: { hint?: string; cause?: unknown } = {}) =>
     new P2PError('bad-config', `${file}: ${reason}`, options)
 
   const apply = async (value: unknown, name: string): Promise<void> => {
     if (isSettingName(name)) {
       try {
-        Object.assign(config, { [name]: await settings[name].parse(value) })
+        Object.assign(config, { [name]: await parseSetting(name, value) })
       } catch (cause) {
         throw refuse(`${name} ${messageOf(cause)}`, { cause })
       }
       return
     }
-    const isSection = name === '' || names.some((known) => known.startsWith(`${name}.`))
+    const isSection = name === '' || SETTING_NAMES.some((known) => known.startsWith(`${name}.`))
     if (!isSection) {
-      throw refuse(`"${name}" is not a setting`, { hint: `The nearest one is "${nearest(name, names)}".` })
+      throw refuse(`"${name}" is not a setting`, { hint: `The nearest one is "${nearestSetting(name)}".` })
     }
     if (typeof value !== 'object' || value === null || Array.isArray(value)) {
       throw refuse(`${name === '' ? 'the file' : name} must be an object, as in { … }`)
@@ -79,7 +53,7 @@ export async function loadConfig(file: string): Promise<Config> {
   }
 
   const text = await readIfThere(file)
-  if (text === undefined) return config
+  if (text === undefined) return { config, stored: {} }
   let parsed: unknown
   try {
     parsed = JSON.parse(text)
@@ -90,7 +64,54 @@ export async function loadConfig(file: string): Promise<Config> {
     })
   }
   await apply(parsed, '')
-  return config
+  return { config, stored: parsed as Record<string, unknown> }
+}
+
+/**
+ * Changes one setting, and leaves all else in the file as it is. Durable when it returns. Calls for one file must take
+ * turns.
+ *
+ * @param words - the value as on a command line: several for a list, `none` for an empty one
+ * @returns the value that it has from now on
+ * @throws P2PError `usage` for a setting that does not exist and a value that it does not take; `bad-config` for a file
+ * that is refused as it is; `io`, `disk-full`
+ */
+export async function changeConfig(file: string, name: string, words: string[]): Promise<unknown> {
+  assertSetting(name)
+  const written = fromWords(name, words)
+  let value: unknown
+  try {
+    value = await parseSetting(name, written)
+  } catch (cause) {
+    throw new P2PError('usage', `${name} ${messageOf(cause)}`, {
+      hint: `"p2p config get ${name}" shows what it is now.`,
+      cause,
+    })
+  }
+  const { stored } = await readConfig(file)
+  // A name with dots may stand there too.
+  delete stored[name]
+  const sections = name.split('.')
+  const key = sections.pop()!
+  let section = stored
+  for (const part of sections) {
+    section[part] ??= {}
+    section = section[part] as Record<string, unknown>
+  }
+  section[key] = written
+  try {
+    await makeFolder(dirname(file))
+    await writeFileDurably(file, `${JSON.stringify(stored, null, 2)}\n`)
+  } catch (error) {
+    throw localIoError(error, 'write', file)
+  }
+  return value
+}
+
+/** @throws P2PError `usage`, with the nearest name */
+export function assertSetting(name: string): asserts name is SettingName {
+  if (isSettingName(name)) return
+  throw new P2PError('usage', `"${name}" is not a setting`, { hint: `The nearest one is "${nearestSetting(name)}".` })
 }
 
 async function readIfThere(file: string): Promise<string | undefined> {
@@ -100,45 +121,4 @@ async function readIfThere(file: string): Promise<string | undefined> {
     if (errnoOf(error) === 'ENOENT') return undefined
     throw localIoError(error, 'read', file)
   }
-}
-
-function isSettingName(name: string): name is SettingName {
-  return Object.hasOwn(settings, name)
-}
-
-async function multiaddrs(value: unknown, { withPeerId = false } = {}): Promise<string[]> {
-  if (!Array.isArray(value) || !value.every((item) => typeof item === 'string')) {
-    throw new Error('must be a list of multiaddrs, as in ["/ip4/0.0.0.0/tcp/4001"]')
-  }
-  // Loaded here because most repos have no settings of their own.
-  const { multiaddr } = await import('@multiformats/multiaddr')
-  for (const text of value) {
-    let hasPeerId: boolean
-    try {
-      hasPeerId = multiaddr(text)
-        .getComponents()
-        .some(({ name }) => name === 'p2p')
-    } catch (cause) {
-      throw new Error(`holds "${text}", which is not a multiaddr`, { cause })
-    }
-    if (withPeerId && !hasPeerId) throw new Error(`holds "${text}", which does not end in /p2p/<peer id>`)
-  }
-  return value
-}
-
-async function rate(value: unknown): Promise<number | null> {
-  const parsed = typeof value === 'string' ? parseRate(value) : undefined
-  if (parsed === undefined) throw new Error(`must be a rate, as "10MiB". ${RATE_HINT}`)
-  return parsed
-}
-
-async function yesOrNo(value: unknown): Promise<boolean> {
-  if (typeof value !== 'boolean') throw new Error('must be true or false')
-  return value
-}
-
-function nearest(name: string, names: string[]): string {
-  return names.reduce((best, candidate) =>
-    editDistance(name, candidate) < editDistance(name, best) ? candidate : best,
-  )
 }

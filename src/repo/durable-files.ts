@@ -1,8 +1,12 @@
-/** Making files and folders that survive a power cut. Called by `repo.ts` and `identity.ts`, under the repo's lock. */
+/** Making files and folders that survive a power cut. Called under the repo's lock. */
 
 import { mkdir, open, rename, rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { syncFolder } from '../blockstore/open-file.ts'
+import { localIoError } from '../common/errors.ts'
+
+/** Of the name under which a file is written before it takes its place. */
+export const TEMPORARY_SUFFIX = '.new'
 
 /** Makes the folder and those above it that are missing, readable by their owner alone. */
 export async function makeFolder(folder: string): Promise<void> {
@@ -17,7 +21,7 @@ export async function makeFolder(folder: string): Promise<void> {
 
 /** Writes a file in one step: after a crash it is there whole, or not at all. Its owner alone can read it. */
 export async function writeFileDurably(file: string, content: string | Uint8Array): Promise<void> {
-  const temporary = `${file}.new`
+  const temporary = `${file}${TEMPORARY_SUFFIX}`
   // Left by a run that was killed here.
   await rm(temporary, { force: true })
   const handle = await open(temporary, 'wx', 0o600)
@@ -29,4 +33,13 @@ export async function writeFileDurably(file: string, content: string | Uint8Arra
   }
   await rename(temporary, file)
   await syncFolder(dirname(file))
+}
+
+/** @throws P2PError `io` */
+export async function removeFile(file: string): Promise<void> {
+  try {
+    await rm(file, { force: true })
+  } catch (error) {
+    throw localIoError(error, 'remove', file)
+  }
 }

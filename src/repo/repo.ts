@@ -6,7 +6,8 @@
  * Opened by `node/open.ts`, which builds the stores over it.
  */
 
-import { readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { pid } from 'node:process'
 import type { Ed25519PrivateKey } from '@libp2p/interface'
 import { type AbortOptions, sleep } from '../common/abort.ts'
@@ -14,15 +15,25 @@ import { systemClock } from '../common/clock.ts'
 import { errnoOf, hasCode, localIoError, P2PError } from '../common/errors.ts'
 import { formatDuration } from '../common/units.ts'
 import { type Database, openDatabase } from '../database/database.ts'
-import { type Config, loadConfig } from './config.ts'
-import { makeFolder, writeFileDurably } from './durable-files.ts'
+import { loadConfig } from './config.ts'
+import { makeFolder, TEMPORARY_SUFFIX, writeFileDurably } from './durable-files.ts'
 import type { RepoLocation } from './location.ts'
+import type { Config } from './settings.ts'
 
-const VERSION = '1'
+const VERSION = '2'
 const POLL_MS = 200
+
+/**
+ * Brings a repo to this version. It may be killed at any moment, and is then called again.
+ *
+ * @throws P2PError `io`, `disk-full`
+ */
+export type Migration = (repo: { location: RepoLocation; database: Database }) => Promise<void>
 
 export interface OpenRepoOptions extends AbortOptions {
   location: RepoLocation
+  /** By the version that they start from. Default: none, so that only repos of this version are opened. */
+  migrations?: ReadonlyMap<string, Migration> | undefined
   /** Shown to others who find the repo held, as in "p2p serve". */
   command: string
   /** How long to wait for a process that holds the repo; 0: not at all. */
@@ -38,19 +49,19 @@ export interface OpenRepoOptions extends AbortOptions {
  * `disk-full`; the signal's reason when aborted
  */
 export async function openRepo(options: OpenRepoOptions): Promise<Repo> {
-  const { location } = options
+  const { location, migrations = new Map() } = options
   const config = await loadConfig(location.configFile)
   // Before the database, which changes files when it is opened: what another version made is left untouched.
-  await checkVersion(location)
+  await readKnownVersion(location, migrations)
   try {
     await makeFolder(location.dataDir)
     const database = await takeDatabase(options)
     try {
       // Again, because whoever held the repo until now may have made it, or made it anew.
-      if (!(await checkVersion(location))) {
-        await makeFolder(location.blocksDir)
-        await writeFileDurably(location.versionFile, `${VERSION}\n`)
-      }
+      const version = await readKnownVersion(location, migrations)
+      if (version === undefined) await makeFolder(location.blocksDir)
+      else await migrations.get(version)?.({ location, database })
+      if (version !== VERSION) await writeFileDurably(location.versionFile, `${VERSION}\n`)
       await writeHolder(location, options.command)
     } catch (error) {
       await database.close()
@@ -75,6 +86,11 @@ export class Repo {
     this.database = database
   }
 
+  /** The version of what is on the disk. */
+  get version(): string {
+    return VERSION
+  }
+
   get blocksDir(): string {
     return this.location.blocksDir
   }
@@ -90,6 +106,17 @@ export class Repo {
     return await this.#identity
   }
 
+  /** Files that an interrupted write has left beside those that it was to replace. @throws P2PError `io` */
+  async leftovers(): Promise<string[]> {
+    const { dataDir } = this.location
+    try {
+      const names = await readdir(dataDir)
+      return names.filter((name) => name.endsWith(TEMPORARY_SUFFIX)).map((name) => join(dataDir, name))
+    } catch (error) {
+      throw localIoError(error, 'list', dataDir)
+    }
+  }
+
   /** Lets go of the repo. */
   async close(): Promise<void> {
     try {
@@ -101,10 +128,11 @@ export class Repo {
   }
 }
 
-async function takeDatabase({ location, waitMs, signal, onWait }: OpenRepoOptions): Promise<Database> {
+async function takeDatabase(options: OpenRepoOptions): Promise<Database> {
+  const { location, migrations = new Map(), waitMs, signal, onWait } = options
   const deadline = systemClock.monotonicMs() + waitMs
   // The version is written once the database is there to stay.
-  const mayBeUnfinished = !(await checkVersion(location))
+  const mayBeUnfinished = (await readKnownVersion(location, migrations)) === undefined
   for (let attempt = 0; ; attempt++) {
     signal?.throwIfAborted()
     try {
@@ -125,17 +153,20 @@ async function takeDatabase({ location, waitMs, signal, onWait }: OpenRepoOption
   }
 }
 
-/** Whether the repo has a version yet. @throws P2PError `repo-version` if it is not ours */
-async function checkVersion({ versionFile, dataDir }: RepoLocation): Promise<boolean> {
+/** Undefined for a repo that is not made yet. @throws P2PError `repo-version` for one that this program cannot open */
+async function readKnownVersion(
+  { versionFile, dataDir }: RepoLocation,
+  migrations: ReadonlyMap<string, Migration>,
+): Promise<string | undefined> {
   let text: string
   try {
     text = await readFile(versionFile, 'utf8')
   } catch (error) {
-    if (errnoOf(error) === 'ENOENT') return false
+    if (errnoOf(error) === 'ENOENT') return undefined
     throw localIoError(error, 'read', versionFile)
   }
   const version = text.trim()
-  if (version === VERSION) return true
+  if (version === VERSION || migrations.has(version)) return version
   throw new P2PError(
     'repo-version',
     `The repo ${dataDir} has version "${version}"; this p2p knows version ${VERSION}`,
@@ -148,7 +179,7 @@ async function checkVersion({ versionFile, dataDir }: RepoLocation): Promise<boo
 async function writeHolder({ holderFile }: RepoLocation, command: string): Promise<void> {
   const holder = { pid, command, since: new Date(systemClock.wallMs()).toISOString() }
   // Renamed into place, so that nobody reads half of it.
-  const temporary = `${holderFile}.new`
+  const temporary = `${holderFile}${TEMPORARY_SUFFIX}`
   await writeFile(temporary, `${JSON.stringify(holder)}\n`, { mode: 0o600 })
   await rename(temporary, holderFile)
 }

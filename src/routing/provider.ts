@@ -6,6 +6,7 @@
 import type { CID } from 'multiformats/cid'
 import { type Clock, systemClock } from '../common/clock.ts'
 import { HOUR_MS, MINUTE_MS } from '../common/units.ts'
+import { type BlockKey, blockKey } from '../dag/cid.ts'
 import type { ProvideResult, Routing } from './routing.ts'
 
 /**
@@ -33,6 +34,14 @@ export interface ProviderOptions {
   every?: ((ms: number, callback: () => void) => () => void) | undefined
 }
 
+/** How a root was announced. */
+export interface Announcement {
+  /** How many peers were told. */
+  peers: number
+  /** Milliseconds since 1970. */
+  atMs: number
+}
+
 export class Provider {
   readonly #options: ProviderOptions
   readonly #clock: Clock
@@ -50,6 +59,9 @@ export class Provider {
   #firstPeers = 0
   /** Since the last round began, an announcement failed. */
   #wantsRetry = false
+  /** How the last announcement of each root went. */
+  readonly #announcements = new Map<BlockKey, Announcement & { round: number }>()
+  #rounds = 0
 
   constructor(options: ProviderOptions) {
     this.#options = options
@@ -84,6 +96,16 @@ export class Provider {
     })
   }
 
+  /** How a root was announced last; undefined if it has not been. */
+  announcementOf(cid: CID): Announcement | undefined {
+    return this.#announcements.get(blockKey(cid))
+  }
+
+  /** When all roots are announced again at the latest, in milliseconds since 1970. */
+  nextRoundAtMs(): number {
+    return (this.#roundStarted?.wallMs ?? this.#clock.wallMs()) + this.#intervalMs()
+  }
+
   /** Ends what is under way and waits for it. */
   async stop(): Promise<void> {
     for (const detach of this.#detach) detach()
@@ -101,7 +123,11 @@ export class Provider {
       this.#clock.monotonicMs() - this.#roundStarted.monotonicMs,
       this.#clock.wallMs() - this.#roundStarted.wallMs,
     )
-    return elapsedMs >= (this.#wantsRetry ? RETRY_INTERVAL_MS : RENEW_INTERVAL_MS)
+    return elapsedMs >= this.#intervalMs()
+  }
+
+  #intervalMs(): number {
+    return this.#wantsRetry ? RETRY_INTERVAL_MS : RENEW_INTERVAL_MS
   }
 
   #startRound(): void {
@@ -113,6 +139,7 @@ export class Provider {
     this.#roundAgain = false
     this.#wantsFirstPeer = false
     this.#wantsRetry = false
+    this.#rounds++
     this.#roundStarted = { monotonicMs: this.#clock.monotonicMs(), wallMs: this.#clock.wallMs() }
     this.#round = this.#announceRoots().finally(() => {
       this.#round = undefined
@@ -132,6 +159,7 @@ export class Provider {
       }
       // Only then is it known whether the round has to be run again.
       await this.#slots.whenAllFree()
+      this.#forgetFormerRoots()
     } catch (error) {
       this.#wantsRetry = true
       this.#options.onError?.(error)
@@ -164,7 +192,18 @@ export class Provider {
       if (this.#firstPeers !== firstPeersBefore) this.#startRound()
     }
     if (result.again === 'later') this.#wantsRetry = true
+    this.#announcements.set(blockKey(cid), {
+      peers: result.peers,
+      atMs: this.#clock.wallMs(),
+      round: this.#rounds,
+    })
     this.#options.onAnnounced?.({ cid, peers: result.peers })
+  }
+
+  /** What a whole round did not come upon is no root any more. */
+  #forgetFormerRoots(): void {
+    if (this.#stopping.signal.aborted) return
+    for (const [key, { round }] of this.#announcements) if (round < this.#rounds) this.#announcements.delete(key)
   }
 }
 

@@ -34,6 +34,10 @@ const RETRY_MS = { least: 20, most: 120 }
 
 export interface SharedApiOptions extends Omit<NodeOptions, 'role'> {
   places: SocketPlaces
+  /** Which part in the network it takes where it holds the repo. Default `client`. */
+  role?: NodeOptions['role'] | undefined
+  /** Called with the node once the repo is held here, before anything is done with it. */
+  onHold?: ((node: Node) => Promise<void>) | undefined
 }
 
 export class SharedApi implements Api {
@@ -78,10 +82,10 @@ export class SharedApi implements Api {
 
   async run<Name extends OperationName>(name: Name, options: OptionsOf<Name>): Promise<ResultOf<Name>> {
     const { onEvent, content, write } = options as Channels
+    const { resume, ordersEvents = false } = OPERATIONS[name]
     const told = new Told()
     const input = content && new ReplayableInput(content)
     const bytes = write && new ResumedBytes(write)
-    const { resume } = OPERATIONS[name]
     return await this.#withApi(options, (api) => {
       told.startOver()
       const canSeek = bytes !== undefined && resume !== undefined
@@ -89,7 +93,8 @@ export class SharedApi implements Api {
       return api.run(name, {
         ...(canSeek ? resume(options, startAt) : options),
         ...(onEvent && {
-          onEvent: (event: object) => (told.isNew(JSON.stringify(event)) ? onEvent(event) : undefined),
+          onEvent: (event: object) =>
+            told.isNew(ordersEvents ? '' : JSON.stringify(event)) ? onEvent(event) : undefined,
         }),
         ...(input && { content: input.read() }),
         ...(bytes && { write: bytes.writerFrom(startAt) }),
@@ -151,11 +156,11 @@ export class SharedApi implements Api {
 
   /** Opens the repo and answers others. @returns why not, if another process holds it */
   async #open(): Promise<P2PError | undefined> {
-    const { places, ...options } = this.#options
+    const { places, onHold, role = 'client', ...options } = this.#options
     const { openNode } = await import('../node/open.ts')
     let node: Node
     try {
-      node = await openNode({ ...options, role: 'client', holdTimeoutMs: 0 })
+      node = await openNode({ ...options, role, holdTimeoutMs: 0 })
     } catch (error) {
       if (hasCode(error, 'repo-held')) return error
       throw error
@@ -164,9 +169,11 @@ export class SharedApi implements Api {
       const { serveApi } = await import('./server.ts')
       const { location, onProgress } = options
       this.#own = { node, server: await serveApi(node, { dataDir: location.dataDir, places, onProgress }) }
+      await onHold?.(node)
       return undefined
     } catch (error) {
-      await node.close()
+      if (this.#own === undefined) await node.close()
+      else await this.close()
       throw error
     }
   }

@@ -11,7 +11,16 @@ import { type BlockReader, MAX_BLOCK_BYTES } from '../dag/block.ts'
 import { type BlockKey, blockKey } from '../dag/cid.ts'
 import { decodeNode } from './decode.ts'
 import { type Found, Walk } from './walk.ts'
-import { type FirstLeaf, isLeafStep, type LeafStep, type NodeStep, type Place, type WalkFile } from './walk-steps.ts'
+import {
+  type ByteRange,
+  type FirstLeaf,
+  isLeafStep,
+  type LeafStep,
+  type NodeStep,
+  overlap,
+  type Place,
+  type WalkFile,
+} from './walk-steps.ts'
 
 /** Content that is asked for, has arrived or is being written. */
 const WINDOW_BYTES = 48 * MiB
@@ -57,13 +66,15 @@ export interface ExportOptions extends AbortOptions {
   checkName: (name: string) => void
   /** Default: in order. Only for sinks that take content in any order. */
   firstLeaf?: FirstLeaf | undefined
+  /** Of a single file, only what holds these bytes is fetched. Default: all. */
+  range?: ByteRange | undefined
   onProgress: (progress: ExportProgress) => void
 }
 
 export interface ExportProgress {
-  /** Content in place. */
+  /** Content in place, of what is asked for. */
   bytes: number
-  /** Content in the whole tree; null while parts of it are not known. */
+  /** Content in the whole tree, or in the range; null while parts of it are not known. */
   totalBytes: number | null
   /** Content that the sink has been given and has not taken yet. */
   queuedBytes: number
@@ -112,7 +123,7 @@ class Export {
   constructor(root: CID, sink: ContentSink, options: ExportOptions) {
     this.#sink = sink
     this.#options = options
-    this.#walk = new Walk(root, options.checkName, options.firstLeaf)
+    this.#walk = new Walk(root, options.checkName, options.firstLeaf, options.range)
   }
 
   async run(): Promise<void> {
@@ -264,12 +275,17 @@ class Export {
       await this.#stateOf(place.file).opened
       await this.#sink.write(place, content, leaf)
     })
-    await this.#placed(place.file, content.byteLength)
+    await this.#placed(place.file, this.#wantedOf(place.offset, content.byteLength))
   }
 
   async #writeFile(file: WalkFile, content: Uint8Array, leaf: CID | undefined): Promise<void> {
     await this.#queued(content, () => this.#sink.writeFile(file, content, leaf))
-    this.#count(content.byteLength)
+    this.#count(this.#wantedOf(0, content.byteLength))
+  }
+
+  #wantedOf(offset: number, bytes: number): number {
+    const { range } = this.#options
+    return range === undefined ? bytes : overlap(range, offset, bytes)
   }
 
   /** Counts content as waiting for the sink while it is being written. */

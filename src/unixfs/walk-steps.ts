@@ -48,6 +48,17 @@ export interface ShardPlace {
   fanout: number
 }
 
+/** Bytes of a file: from `start` on, up to `end`, which is not one of them any more and may be infinite. */
+export interface ByteRange {
+  start: number
+  end: number
+}
+
+/** How many of `bytes` bytes from `offset` on are in the range. */
+export function overlap({ start, end }: ByteRange, offset: number, bytes: number): number {
+  return Math.max(0, Math.min(offset + bytes, end) - Math.max(offset, start))
+}
+
 /** Which of a node's leaves to ask for first. */
 export type FirstLeaf = (leaves: number) => number
 

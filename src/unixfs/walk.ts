@@ -12,14 +12,16 @@ import type { CID } from 'multiformats/cid'
 import { P2PError } from '../common/errors.ts'
 import { MiB } from '../common/units.ts'
 import { type Cursor, CursorQueue, FileCursor, FolderCursor, type SubShard } from './cursors.ts'
-import type { DecodedNode } from './decode.ts'
+import type { DecodedNode, FileChild } from './decode.ts'
 import { isInPlace, type Shard } from './shard.ts'
 import {
+  type ByteRange,
   type FirstLeaf,
   isLeafStep,
   type LeafStep,
   type NodeContext,
   type NodeStep,
+  overlap,
   type Place,
   type WalkFile,
 } from './walk-steps.ts'
@@ -48,6 +50,7 @@ export type Found =
 export class Walk {
   readonly #checkName: (name: string) => void
   readonly #firstLeaf: FirstLeaf
+  readonly #range: ByteRange | undefined
   /** Nodes with inner nodes left to name, and nodes with leaves left: most have one kind only. */
   readonly #nodes = new CursorQueue((cursor) => cursor.hasNodes)
   readonly #leaves = new CursorQueue((cursor) => cursor.hasLeaves)
@@ -61,9 +64,13 @@ export class Walk {
   /** Parts whose size nothing has told: the root until it arrives, and parts of sharded folders. */
   #unmeasured = 1
 
-  /** @param checkName - throws for a name that must not reach the disk; its entry is then refused */
-  constructor(root: CID, checkName: (name: string) => void, firstLeaf: FirstLeaf = () => 0) {
+  /**
+   * @param checkName - throws for a name that must not reach the disk; its entry is then refused
+   * @param range - the parts of files that are walked through; default: all
+   */
+  constructor(root: CID, checkName: (name: string) => void, firstLeaf: FirstLeaf = () => 0, range?: ByteRange) {
     this.#root = root
+    this.#range = range
     this.#firstLeaf = firstLeaf
     this.#checkName = checkName
   }
@@ -162,12 +169,12 @@ export class Walk {
         return [{ type: 'folder', path }, ...this.#openFolder(path, depth, node, blockBytes)]
       case 'leaf': {
         const file = this.#file(path, node.content.byteLength)
-        this.#totalBytes += node.content.byteLength
+        this.#totalBytes += this.#wantedOf(0, node.content.byteLength)
         return [{ type: 'whole-file', file, content: node.content, leaf: cid }]
       }
       case 'file': {
         const file = this.#file(path, node.bytes)
-        this.#totalBytes += node.bytes
+        this.#totalBytes += this.#wantedOf(0, node.bytes)
         const first: Found =
           node.bytes > 0 ? { type: 'file', file } : { type: 'whole-file', file, content: node.content, leaf: undefined }
         return [first, ...this.#openFile(file, 0, depth, node, blockBytes)]
@@ -201,9 +208,15 @@ export class Walk {
     node: Extract<DecodedNode, { kind: 'file' }>,
     blockBytes: number,
   ): Found[] {
-    this.#hold(new FileCursor(file, base, node.children, { depth, heldBytes: blockBytes, firstLeaf: this.#firstLeaf }))
+    const isWanted = (child: FileChild) => this.#wantedOf(base + child.offset, child.bytes) > 0
+    const children = this.#range === undefined ? node.children : node.children.filter(isWanted)
+    this.#hold(new FileCursor(file, base, children, { depth, heldBytes: blockBytes, firstLeaf: this.#firstLeaf }))
     if (node.content.byteLength === 0) return []
     return [{ type: 'content', place: { file, offset: base }, content: node.content, leaf: undefined }]
+  }
+
+  #wantedOf(offset: number, bytes: number): number {
+    return this.#range === undefined ? bytes : overlap(this.#range, offset, bytes)
   }
 
   #openFolder(

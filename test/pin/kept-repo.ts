@@ -3,13 +3,13 @@
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import type { CID } from 'multiformats/cid'
-import { FsBlockStore } from '../../src/blockstore/fs-blockstore.ts'
+import { FsBlockStore, type StoreChange } from '../../src/blockstore/fs-blockstore.ts'
 import { LocalBlockStore } from '../../src/blockstore/local-blockstore.ts'
 import { References } from '../../src/blockstore/references.ts'
 import { sharding } from '../../src/blockstore/sharding.ts'
-import { systemClock } from '../../src/common/clock.ts'
+import { type Clock, systemClock } from '../../src/common/clock.ts'
 import { parseCid, rawCid } from '../../src/dag/cid.ts'
-import { openDatabase } from '../../src/database/database.ts'
+import { type Database, openDatabase } from '../../src/database/database.ts'
 import type { AddOptions, AddSource } from '../../src/node/api.ts'
 import { addSources } from '../../src/node/operations/add.ts'
 import type { CheckParts, Problem } from '../../src/pin/check.ts'
@@ -20,7 +20,10 @@ import { makeTempDir } from '../support/temp.ts'
 
 export interface KeptRepo extends CheckParts {
   folder: string
+  database: Database
   store: LocalBlockStore
+  /** Has the store's changes told. */
+  onChange(listener: (change: StoreChange) => void): void
   /** The CIDs of the sources' roots. */
   add(sources: AddSource[], options?: AddOptions): Promise<CID[]>
   /** Where a block lies. */
@@ -29,22 +32,27 @@ export interface KeptRepo extends CheckParts {
   check(): Promise<string[]>
 }
 
-export async function makeKeptRepo(t: TestContext): Promise<KeptRepo> {
+export async function makeKeptRepo(t: TestContext, clock: Clock = systemClock): Promise<KeptRepo> {
   const folder = await makeTempDir(t)
   const database = await openDatabase(join(folder, 'database'))
   cleanUpAfter(t, () => database.close())
-  const blocks = await FsBlockStore.open(join(folder, 'blocks'))
+  let listener = (_: StoreChange) => {}
+  const blocks = await FsBlockStore.open(join(folder, 'blocks'), { onChange: (change) => listener(change) })
   const references = new References(database)
   cleanUpAfter(t, () => references.close())
   const store = new LocalBlockStore(blocks, references)
-  const pins = new Pins(database, systemClock)
+  const pins = new Pins(database, clock)
   const parts: CheckParts = { blocks, references, pins, leftovers: () => blocks.leftovers() }
   return {
     ...parts,
     folder,
+    database,
     store,
+    onChange: (next) => {
+      listener = next
+    },
     add: async (sources, options) => {
-      const { roots } = await addSources({ store, references, pins, clock: systemClock }, sources, options)
+      const { roots } = await addSources({ store, references, pins, clock }, sources, options)
       return roots.map(({ cid }) => parseCid(cid))
     },
     fileOf: (cid) => {

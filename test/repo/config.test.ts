@@ -3,7 +3,9 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { P2PError } from '../../src/common/errors.ts'
-import { loadConfig } from '../../src/repo/config.ts'
+import { MiB } from '../../src/common/units.ts'
+import { changeConfig, loadConfig } from '../../src/repo/config.ts'
+import { type SettingName, toWords } from '../../src/repo/settings.ts'
 import { makeTempDir } from '../support/temp.ts'
 
 const PEER = '/ip4/10.0.0.1/tcp/4001/p2p/12D3KooWGC6TvWhfajpX6wvJHMYvKpDMXPb3ZnCZ6dMoaMtimQ5q'
@@ -86,4 +88,59 @@ test('a file that cannot be read is an error of local files', async (t) => {
   const file = join(await makeTempDir(t), 'config.json')
   await mkdir(file)
   await assert.rejects(loadConfig(file), { code: 'io' })
+})
+
+test('a setting is changed, and all else in the file stays', async (t) => {
+  const file = join(await makeTempDir(t), 'made', 'config.json')
+  assert.equal(await changeConfig(file, 'limits.up', ['1.5MiB']), 1.5 * MiB)
+  await writeFile(file, '{"limits": {"up": "10MiB"}, "addresses.announce": ["/ip4/192.0.2.1/tcp/1"], "bootstrap": []}')
+  await changeConfig(file, 'limits.lan', ['true'])
+  await changeConfig(file, 'addresses.announce', ['/ip4/192.0.2.1/tcp/2', '/ip4/192.0.2.1/tcp/3'])
+  await changeConfig(file, 'bootstrap', [PEER])
+  assert.deepEqual(JSON.parse(await readFile(file, 'utf8')), {
+    limits: { up: '10MiB', lan: true },
+    bootstrap: [PEER],
+    addresses: { announce: ['/ip4/192.0.2.1/tcp/2', '/ip4/192.0.2.1/tcp/3'] },
+  })
+  await changeConfig(file, 'bootstrap', ['none'])
+  await changeConfig(file, 'limits.lan', ['false'])
+  const config = await loadConfig(file)
+  assert.deepEqual([config.bootstrap, config['limits.lan'], config['limits.up']], [[], false, 10 * MiB])
+})
+
+test('what no setting takes is refused, and a file that cannot be read is left alone', async (t) => {
+  const file = join(await makeTempDir(t), 'config.json')
+  const rows: [name: string, words: string[], message: RegExp, hint: RegExp][] = [
+    ['limit.up', ['1MiB'], /"limit.up" is not a setting/, /"limits.up"/],
+    ['toString', ['1'], /"toString" is not a setting/, /nearest/],
+    ['limits', ['1MiB'], /"limits" is not a setting/, /limits\./],
+    ['limits.up', ['fast'], /^limits.up must be a rate/, /config get limits.up/],
+    ['limits.up', ['1MiB', '2MiB'], /^limits.up must be a rate/, /./],
+    ['limits.lan', ['yes'], /^limits.lan must be true or false/, /./],
+    ['addresses.listen', ['0.0.0.0:4001'], /^addresses.listen holds "0.0.0.0:4001"/, /./],
+    ['bootstrap', ['/ip4/192.0.2.1/tcp/1'], /^bootstrap holds .* which does not end in/, /./],
+    ['bootstrap', ['none', PEER], /^bootstrap holds "none"/, /./],
+  ]
+  for (const [name, words, message, hint] of rows) {
+    await assert.rejects(changeConfig(file, name, words), { code: 'usage', message, hint })
+  }
+  await writeFile(file, '{"limits": ')
+  await assert.rejects(changeConfig(file, 'limits.up', ['1MiB']), { code: 'bad-config' })
+  assert.equal(await readFile(file, 'utf8'), '{"limits": ')
+})
+
+test('every value is written in words that give it again', async (t) => {
+  const file = join(await makeTempDir(t), 'config.json')
+  const values: [SettingName, string[]][] = [
+    ['limits.up', ['10MiB']],
+    ['limits.up', ['none']],
+    ['limits.down', ['19.53125KiB']],
+    ['limits.lan', ['true']],
+    ['addresses.listen', ['none']],
+    ['addresses.listen', ['/ip4/127.0.0.1/tcp/0', '/ip6/::1/tcp/0']],
+  ]
+  for (const [name, words] of values) {
+    await changeConfig(file, name, words)
+    assert.deepEqual(toWords(name, (await loadConfig(file))[name]), words)
+  }
 })

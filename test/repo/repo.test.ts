@@ -37,7 +37,7 @@ test('the first command makes the repo, the next one finds it', async (t) => {
   const location = await makeLocation(t)
   const repo = await openRepo({ location, command: 'p2p add', waitMs: 0 })
   assert.equal((await stat(location.dataDir)).mode & 0o777, 0o700)
-  assert.equal(await readFile(location.versionFile, 'utf8'), '1\n')
+  assert.equal(await readFile(location.versionFile, 'utf8'), '2\n')
   assert.deepEqual((await readdir(location.dataDir)).sort(), ['blocks', 'database', 'holder.json', 'version'])
   const holder = JSON.parse(await readFile(location.holderFile, 'utf8'))
   assert.equal(holder.pid, process.pid)
@@ -58,7 +58,7 @@ test('the first command makes the repo, the next one finds it', async (t) => {
 test('a repo of an unknown version is refused and left untouched', async (t) => {
   const location = await makeLocation(t)
   await mkdir(location.dataDir, { recursive: true })
-  for (const content of ['2\n', '', 'one']) {
+  for (const content of ['3\n', '1\n', '', 'one']) {
     await writeFile(location.versionFile, content)
     await assert.rejects(openRepo({ location, command: 'p2p add', waitMs: 0 }), isError('repo-version', /version "/))
     assert.deepEqual(await readdir(location.dataDir), ['version'])

@@ -273,3 +273,25 @@ test('stop waits for what is under way and starts nothing more', async () => {
   assert.equal(routing.asked.length, asked)
   assert.equal(announced.length, told)
 })
+
+test('it tells how each root was announced, and when all of them are again', async () => {
+  const [kept, dropped, other] = await Promise.all(['kept', 'dropped', 'other'].map(cidOf))
+  const { provider, routing, clock, roots, check, untilAnnounced, settle } = bench([kept!, dropped!])
+  provider.start()
+  await untilAnnounced(2)
+  await settle()
+  assert.deepEqual({ ...provider.announcementOf(kept!), round: 1 }, { peers: 3, atMs: 1_000_000, round: 1 })
+  assert.equal(provider.announcementOf(other!), undefined)
+  assert.equal(provider.nextRoundAtMs(), 1_000_000 + 22 * HOUR_MS)
+
+  roots.pop()
+  routing.answer = () => ({ peers: 0, again: 'later' })
+  clock.wall += 22 * HOUR_MS
+  check()
+  await untilAnnounced(3)
+  await settle()
+  assert.equal(provider.announcementOf(kept!)?.peers, 0)
+  assert.equal(provider.announcementOf(dropped!), undefined)
+  assert.equal(provider.nextRoundAtMs(), clock.wall + 10 * MINUTE_MS)
+  await provider.stop()
+})

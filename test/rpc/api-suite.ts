@@ -7,7 +7,10 @@ import { type TestContext, test } from 'node:test'
 import type { ProgressEvent } from '../../src/common/progress.ts'
 import { KiB, MiB } from '../../src/common/units.ts'
 import type { AddedRoot, Api, GetTarget } from '../../src/node/api.ts'
+import { type Node, openNode } from '../../src/node/open.ts'
+import { resolveLocation } from '../../src/repo/location.ts'
 import { sha256OfFile, writeRandomFile } from '../support/bytes.ts'
+import { cleanUpAfter } from '../support/clean-up.ts'
 
 export interface MadeApi {
   api: Api
@@ -15,6 +18,7 @@ export interface MadeApi {
   folder: string
 }
 
+const OTHER_PEER = '12D3KooWKnDdG3iXw9eTFijk3EWSunZcFi54Zka4wmtqtt6rPxc8'
 const MISSING_CID = 'bafkreifzjut3te2nhyekklss27nh3k72ysco7y32koao5eei66wof36n5e'
 
 export function apiSuite(name: string, make: (t: TestContext) => Promise<MadeApi>): void {
@@ -206,4 +210,76 @@ export function apiSuite(name: string, make: (t: TestContext) => Promise<MadeApi
     const reason = new Error('ended by the user')
     await assert.rejects(api.run('id', { signal: AbortSignal.abort(reason) }), (error) => error === reason)
   })
+
+  apiTest('status tells of every root, and stop that there is nothing to stop', async (made) => {
+    const { api, folder } = made
+    const { cid } = await addFile(made, 10)
+    const told: object[] = []
+    const result = await api.run('status', { onEvent: (root) => void told.push(root) })
+    assert.deepEqual(result, { server: null, roots: 1, bytes: 10 })
+    assert.deepEqual(told, [{ cid, name: 'source', bytes: 10, kind: 'recursive', announced: null }])
+    await assert.rejects(api.run('stop', {}), {
+      code: 'not-found',
+      message: /No server runs .* `p2p test` \(pid \d+\)/,
+    })
+    await assert.rejects(api.run('config-set', { name: 'limits.p', words: ['1MiB'] }), {
+      code: 'usage',
+      hint: /"limits.up"/,
+    })
+    const { path, value, holder } = await api.run('config-set', { name: 'limits.up', words: ['1MiB'] })
+    assert.deepEqual([value, holder.command], [MiB, 'p2p test'])
+    assert.deepEqual(JSON.parse(await readFile(path, 'utf8')), { limits: { up: '1MiB' } })
+    assert.ok(path.startsWith(join(folder, '..')))
+  })
+
+  test(`${name}: peers are connected to, shown with what they gave, and found by what they have`, async (t) => {
+    const { api, folder } = await make(t)
+    const seeder = await openSeeder(t, folder)
+    const path = join(folder, 'source')
+    await writeRandomFile(path, 'seeded', 2 * MiB)
+    const [root] = (await seeder.add([{ path }])).roots
+    assert.deepEqual((await api.run('peers', {})).peers, [])
+    await assert.rejects(api.run('find', { ref: root!.cid }), { code: 'no-provider', message: /no DHT could be asked/ })
+
+    const [multiaddr = ''] = seeder.multiaddrs()
+    const { peerId } = seeder
+    assert.deepEqual(await api.run('connect', { multiaddr }), { peerId, multiaddr, path: 'loopback', stays: false })
+    await api.get(root!.cid, { target: { kind: 'path', path: join(folder, 'result') }, peers: [multiaddr] })
+    const { peers } = await api.run('peers', {})
+    assert.deepEqual(
+      peers.map((peer) => [peer.peerId, peer.multiaddr, peer.path, peer.direction]),
+      [[peerId, multiaddr, 'loopback', 'out']],
+    )
+    assert.ok(peers[0]!.receivedBytes > 2 * MiB && peers[0]!.receivedBytes < 2.1 * MiB)
+    const taken = (await seeder.run('peers', {})).peers
+    assert.equal(taken[0]?.direction, 'in')
+    assert.ok(taken[0]!.sentBytes > 2 * MiB && taken[0]!.sentBytes < 2.1 * MiB)
+
+    const found: { peerId: string; via: string }[] = []
+    const result = await api.run('find', { ref: root!.cid, onEvent: (provider) => void found.push(provider), limit: 1 })
+    assert.deepEqual(result, { cid: root!.cid, providers: 1, timedOut: false })
+    assert.deepEqual(found, [{ peerId, multiaddrs: [multiaddr], via: 'lan-dht' }])
+    await assert.rejects(api.run('find', { ref: MISSING_CID, timeoutMs: 1 }), { code: 'timeout' })
+
+    await assert.rejects(api.run('connect', { multiaddr: '/ip4/127.0.0.1/tcp/1' }), { code: 'bad-ref' })
+    await assert.rejects(api.run('connect', { multiaddr: `/ip4/127.0.0.1/tcp/1/p2p/${OTHER_PEER}` }), {
+      code: 'network',
+    })
+  })
+}
+
+/** A node that serves and answers in the DHT, and knows nobody. */
+async function openSeeder(t: TestContext, folder: string): Promise<Node> {
+  const seeder = await openNode({
+    location: resolveLocation({ repo: join(folder, 'seeder'), env: {}, home: folder, cwd: folder }),
+    command: 'p2p seeder',
+    holdTimeoutMs: 0,
+    listen: ['/ip4/127.0.0.1/tcp/0'],
+    bootstrap: [],
+    role: 'server',
+  })
+  cleanUpAfter(t, () => seeder.close())
+  await seeder.startNetwork()
+  seeder.startAnnouncing({ onAnnounced: () => {} })
+  return seeder
 }

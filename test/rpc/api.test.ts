@@ -1,3 +1,4 @@
+import '../../src/common/node20.ts'
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'

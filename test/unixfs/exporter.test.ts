@@ -8,7 +8,7 @@ import type { Block, FetchOptions } from '../../src/dag/block.ts'
 import { blockKey } from '../../src/dag/cid.ts'
 import { safeEntryName } from '../../src/files/safe-name.ts'
 import { StreamOutput } from '../../src/files/stream-output.ts'
-import { type ContentSink, exportTree } from '../../src/unixfs/exporter.ts'
+import { type ContentSink, type ExportOptions, exportTree } from '../../src/unixfs/exporter.ts'
 import { encodeUnixfs } from '../../src/unixfs/unixfs-data.ts'
 import type { Place, WalkFile } from '../../src/unixfs/walk-steps.ts'
 import { dagPbBlock, numberedBlock, rawBlock } from '../support/blocks.ts'
@@ -115,7 +115,7 @@ async function exported(
   root: Child,
   source: Source,
   sink = new MemorySink(),
-  firstLeaf?: (leaves: number) => number,
+  options: Partial<ExportOptions> = {},
 ): Promise<MemorySink> {
   await exportTree(root.block.cid, sink, {
     nodes: source,
@@ -124,8 +124,8 @@ async function exported(
     onNode: async () => {},
     onFailure: () => {},
     checkName: safeEntryName,
-    firstLeaf,
     onProgress: () => {},
+    ...options,
   })
   return sink
 }
@@ -155,7 +155,7 @@ describe('exporter', () => {
     const entries = Object.fromEntries(leaves.slice(6).map((child, index) => [`${index}`, child]))
     const root = folderOf({ file, ...entries })
     const source = new Source().hold(...leaves, file, root)
-    const sink = await exported(root, source, undefined, (count) => count - 2)
+    const sink = await exported(root, source, undefined, { firstLeaf: (count) => count - 2 })
     const order = source.asked.flatMap((cid) => {
       const index = leaves.findIndex(({ block }) => block.cid.toString() === cid)
       return index === -1 ? [] : [index]
@@ -253,28 +253,41 @@ describe('exporter', () => {
     assert.deepEqual(Buffer.concat(written), Buffer.concat(content))
   })
 
-  test('a stream that starts in the middle has the rest, and fetches no leaf that ends before', async () => {
+  test('a part of a file is read from the blocks that hold it, and no others', async () => {
     const leaves = Array.from({ length: 6 }, (_, index) => leaf(numberedBlock(index, 100)))
     const halves = [fileOf(leaves.slice(0, 3)), fileOf(leaves.slice(3))]
     const root = fileOf(halves)
     const content = Buffer.concat(leaves.map(({ block }) => block.bytes))
-    for (const [start, fetched] of [
-      [0, 6],
-      [99, 6],
-      [100, 5],
-      [250, 4],
-      [600, 0],
-      [601, 0],
+    for (const [offset, length, fetchedBlocks] of [
+      [0, undefined, 1 + 2 + 6],
+      [99, undefined, 1 + 2 + 6],
+      [100, undefined, 1 + 2 + 5],
+      [250, undefined, 1 + 2 + 4],
+      [300, undefined, 1 + 1 + 3],
+      [600, undefined, 1],
+      [601, undefined, 1],
+      [0, 0, 1],
+      [0, 100, 1 + 1 + 1],
+      [0, 101, 1 + 1 + 2],
+      [299, 2, 1 + 2 + 2],
+      [550, 100, 1 + 1 + 1],
     ] as const) {
       const source = new Source().hold(root, ...halves, ...leaves)
       const written: Uint8Array[] = []
+      const part = { offset, length }
       const sink = new StreamOutput(async (bytes) => {
         written.push(bytes)
-      }, start)
-      await exported(root, source, sink as unknown as MemorySink)
-      assert.deepEqual(Buffer.concat(written), content.subarray(start), `from ${start}`)
-      const asked = leaves.filter(({ block }) => source.asked.includes(block.cid.toString()))
-      assert.equal(asked.length, fetched, `from ${start}`)
+      }, part)
+      const shown = JSON.stringify(part)
+      const wanted = content.subarray(offset, length === undefined ? undefined : offset + length)
+      const progress: number[] = []
+      await exported(root, source, sink as unknown as MemorySink, {
+        range: sink.range,
+        onProgress: ({ bytes, totalBytes }) => progress.push(bytes, totalBytes ?? -1),
+      })
+      assert.deepEqual(Buffer.concat(written), wanted, shown)
+      assert.equal(new Set(source.asked).size, fetchedBlocks, shown)
+      assert.deepEqual(progress.slice(-2), [wanted.byteLength, wanted.byteLength], shown)
     }
   })
 

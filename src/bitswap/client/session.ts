@@ -5,7 +5,7 @@
  */
 
 import type { CID } from 'multiformats/cid'
-import { sleep } from '../../common/abort.ts'
+import { type AbortOptions, sleep } from '../../common/abort.ts'
 import type { Clock } from '../../common/clock.ts'
 import { messageOf, P2PError } from '../../common/errors.ts'
 import { SECOND_MS } from '../../common/units.ts'
@@ -20,6 +20,7 @@ import type {
   Source,
 } from '../../exchange/exchange.ts'
 import { WANT_HAVE, type WantEntry } from '../message.ts'
+import { Inquiry } from './inquiry.ts'
 import type { MessageQueue } from './message-queue.ts'
 import { RecentKeys } from './recent-keys.ts'
 import { type Arrival, type PlanAction, SessionPlan } from './session-plan.ts'
@@ -88,6 +89,9 @@ export class BitswapSession implements Session {
   readonly #peers = new Map<string, PeerRecord>()
   readonly #probed = new Set<string>()
   readonly #recent = new RecentKeys(MAX_RECENT_BLOCKS)
+  readonly #inquiries = new Set<Inquiry>()
+  /** Blocks that peers were asked about and not for, by {@link inquiryKey}: some are sent all the same. */
+  readonly #inquired = new Set<string>()
   readonly #abort = new AbortController()
   #bytes = 0
   #blocks = 0
@@ -172,6 +176,26 @@ export class BitswapSession implements Session {
     }
   }
 
+  async countHeldBy(peerId: string, cids: readonly CID[], { signal }: AbortOptions): Promise<number> {
+    if (cids.length === 0 || signal?.aborted === true) return 0
+    return await new Promise<number>((resolve) => {
+      const end = () => {
+        signal?.removeEventListener('abort', end)
+        this.#inquiries.delete(inquiry)
+        for (const cid of cids) if (!this.#waiting.has(blockKey(cid))) this.#cancel(peerId, cid)
+        resolve(inquiry.held)
+      }
+      const inquiry = new Inquiry(peerId, cids, end)
+      this.#inquiries.add(inquiry)
+      signal?.addEventListener('abort', end, { once: true })
+      const queue = this.#host.queueTo(peerId)
+      for (const cid of cids) {
+        this.#inquired.add(inquiryKey(peerId, blockKey(cid)))
+        queue.want(cid, WANT_HAVE)
+      }
+    })
+  }
+
   release(block: Uint8Array): void {
     this.#host.release(block)
   }
@@ -182,7 +206,7 @@ export class BitswapSession implements Session {
 
   /** Whether the peer has been asked for the block lately, also after the end of the session. */
   hasAskedFor(peerId: string, key: BlockKey): boolean {
-    return this.#plan.hasAskedFor(peerId, key)
+    return this.#plan.hasAskedFor(peerId, key) || this.#inquired.has(inquiryKey(peerId, key))
   }
 
   /** True while the block is wanted. */
@@ -198,6 +222,7 @@ export class BitswapSession implements Session {
 
   /** A block that hashes to `key` has come from the peer. */
   onBlock(peerId: string, key: BlockKey, bytes: Uint8Array): Arrival {
+    this.#tellInquiries(peerId, key, true)
     const arrival = this.#plan.received(peerId, key, bytes.byteLength, this.#now())
     if (arrival === 'wanted') {
       const record = this.#peers.get(peerId) ?? this.#record({ peerId, multiaddrs: [] })
@@ -217,7 +242,7 @@ export class BitswapSession implements Session {
       this.#duplicateBytes += bytes.byteLength
     }
     this.#step()
-    return arrival
+    return arrival === 'unsolicited' && this.#inquired.has(inquiryKey(peerId, key)) ? 'duplicate' : arrival
   }
 
   /** The peer has sent bytes that nobody asked it for: wrong ones, since wrong bytes have another hash. */
@@ -233,6 +258,7 @@ export class BitswapSession implements Session {
 
   /** The peer says whether it has a block. */
   onPresence(peerId: string, key: BlockKey, have: boolean): void {
+    this.#tellInquiries(peerId, key, have)
     const record = this.#peers.get(peerId)
     if (record !== undefined) record.lostWants = 0
     if (!have) {
@@ -427,7 +453,16 @@ export class BitswapSession implements Session {
     const queue = this.#host.queueTo(peerId)
     if (type === 'want') queue.want(cid)
     else if (type === 'probe') queue.want(cid, WANT_HAVE)
-    else if (!this.#host.wantedElsewhere(this, blockKey(cid))) queue.cancel(cid)
+    else this.#cancel(peerId, cid)
+  }
+
+  #cancel(peerId: string, cid: CID): void {
+    const key = blockKey(cid)
+    if (!this.#host.wantedElsewhere(this, key)) this.#host.queueTo(peerId).cancel(cid)
+  }
+
+  #tellInquiries(peerId: string, key: BlockKey, have: boolean): void {
+    for (const inquiry of this.#inquiries) if (inquiry.peerId === peerId) inquiry.answered(key, have)
   }
 
   #stopTicking(): void {
@@ -449,4 +484,8 @@ export class BitswapSession implements Session {
     this.#waiting.clear()
     this.#host.closed(this)
   }
+}
+
+function inquiryKey(peerId: string, key: BlockKey): string {
+  return `${peerId} ${key}`
 }

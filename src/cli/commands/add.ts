@@ -3,22 +3,73 @@
 import { resolve } from 'node:path'
 import { P2PError } from '../../common/errors.ts'
 import { formatBytes } from '../../common/units.ts'
-import type { AddedRoot, AddResult, AddSource } from '../../node/api.ts'
+import type { AddedRoot, AddOptions, AddResult, AddSource, Api } from '../../node/api.ts'
 import { type Context, withNode } from '../context.ts'
 import type { Outcome } from '../outcome.ts'
 
-export interface AddFlags {
+export interface ImportFlags {
   hidden?: boolean
-  pin: boolean
   nocopy?: boolean
+}
+
+export interface AddFlags extends ImportFlags {
+  pin: boolean
   timeout?: number
 }
 
 const STDIN = '-'
+/** Links are for people to copy; with more of them `--json` has all. */
+const MAX_LINKS_SHOWN = 10
 
-/** @throws P2PError as `Api.add` does; `usage` if stdin is named twice */
+/** @throws P2PError as `Api.add` does; `usage` for paths and flags that do not go together */
 export async function add(context: Context, paths: string[], flags: AddFlags): Promise<Outcome> {
-  const { output, signal } = context
+  const { output } = context
+  assertPossible(paths, flags)
+  const asGiven = givenPaths(context, paths)
+  const options: AddOptions = {
+    ...addOptionsFrom(context, flags),
+    pin: flags.pin,
+    onRoot: (root: AddedRoot) => {
+      output.resultLine(root.cid)
+      output.event('root', { ...asGiven(root) })
+    },
+  }
+  const { result, links } = await withNode(
+    context,
+    { command: 'p2p add', holdTimeoutMs: flags.timeout },
+    async (node) => {
+      const result = await node.add(sourcesOf(context, paths), options)
+      return { result, links: result.reachable ? await linksTo(node, result.roots, context) : [] }
+    },
+  )
+
+  const roots = result.roots.map((root, index) => ({ ...asGiven(root), ...(links[index] && { link: links[index] }) }))
+  const failures = result.failures.map(asGiven)
+  return {
+    result: { roots, failures, skippedHidden: result.skippedHidden, reachable: result.reachable },
+    summary: summaryOf(result, flags, links),
+    problems: failures.map(({ path, message }) => `${path} is not added: ${message}`),
+    failure: partialFailure(result),
+  }
+}
+
+async function linksTo(node: Api, roots: AddedRoot[], { signal }: Context): Promise<string[]> {
+  const { multiaddrs } = await node.run('id', { signal })
+  const { linkTo } = await import('../links.ts')
+  return roots.map((root) => linkTo(root, multiaddrs))
+}
+
+/** Why not everything was added; undefined if it was. */
+export function partialFailure({ roots, failures }: AddResult): P2PError | undefined {
+  if (failures.length === 0) return undefined
+  const paths = roots.length + failures.length
+  return new P2PError('partial', `${failures.length} of ${paths} paths could not be added`, {
+    hint: `${roots.length > 0 ? 'The others are added; mend' : 'Nothing was added: mend'} what is named above and add those paths again.`,
+  })
+}
+
+/** @throws P2PError `usage` */
+export function assertPossible(paths: string[], flags: ImportFlags): void {
   if (paths.filter((path) => path === STDIN).length > 1) {
     throw new P2PError('usage', 'stdin can be read once only', { hint: 'Give "-" a single time.' })
   }
@@ -30,55 +81,33 @@ export async function add(context: Context, paths: string[], flags: AddFlags): P
       hint: 'What comes from stdin stands nowhere else: leave out --nocopy, or save it to a file first.',
     })
   }
-  if (paths.includes(STDIN) && context.stdin.isTTY === true) output.say('Reading from the terminal; Ctrl-D ends it.')
-  const givenPaths = new Map(paths.map((path) => [absolute(context, path), path]))
-  const asGiven = <T extends { path: string }>(entry: T): T => ({
-    ...entry,
-    path: givenPaths.get(entry.path) ?? entry.path,
-  })
+}
 
-  const result = await withNode(context, { command: 'p2p add', holdTimeoutMs: flags.timeout }, (node) =>
-    node.add(
-      paths.map((path) => sourceOf(context, path)),
-      {
-        hidden: flags.hidden,
-        pin: flags.pin,
-        copy: flags.nocopy !== true,
-        signal,
-        onProgress: output.onProgress,
-        onRoot: (root: AddedRoot) => {
-          output.resultLine(root.cid)
-          output.event('root', { ...asGiven(root) })
-        },
-      },
-    ),
-  )
+export function addOptionsFrom({ signal, output }: Context, { hidden, nocopy }: ImportFlags): AddOptions {
+  return { hidden, copy: nocopy !== true, signal, onProgress: output.onProgress }
+}
 
-  const roots = result.roots.map(asGiven)
-  const failures = result.failures.map(asGiven)
-  return {
-    result: { roots, failures, skippedHidden: result.skippedHidden, reachable: result.reachable },
-    summary: summaryOf(result, flags),
-    problems: failures.map(({ path, message }) => `${path} is not added: ${message}`),
-    failure:
-      failures.length === 0
-        ? undefined
-        : new P2PError('partial', `${failures.length} of ${paths.length} paths could not be added`, {
-            hint: `${failures.length < paths.length ? 'The others are added; mend' : 'Nothing was added: mend'} what is named above and add those paths again.`,
-          }),
+export function sourcesOf(context: Context, paths: string[]): AddSource[] {
+  if (paths.includes(STDIN) && context.stdin.isTTY === true) {
+    context.output.say('Reading from the terminal; Ctrl-D ends it.')
   }
+  return paths.map((path) =>
+    path === STDIN ? { name: STDIN, content: context.stdin } : { path: absolute(context, path) },
+  )
+}
+
+/** Turns the paths of results into what the user gave. */
+export function givenPaths(context: Context, paths: string[]): <T extends { path: string }>(entry: T) => T {
+  const given = new Map(paths.map((path) => [absolute(context, path), path]))
+  return (entry) => ({ ...entry, path: given.get(entry.path) ?? entry.path })
 }
 
 function absolute({ cwd }: Context, path: string): string {
   return path === STDIN ? path : resolve(cwd, path)
 }
 
-function sourceOf(context: Context, path: string): AddSource {
-  if (path === STDIN) return { name: STDIN, content: context.stdin }
-  return { path: absolute(context, path) }
-}
-
-function summaryOf({ roots, skippedHidden, reachable }: AddResult, { nocopy = false }: AddFlags): string[] {
+/** What was added, and what was left out. */
+export function addedFacts({ roots, skippedHidden }: AddResult, { nocopy }: ImportFlags): string[] {
   const lines = []
   if (skippedHidden > 0) {
     lines.push(`Left out ${skippedHidden} hidden ${skippedHidden === 1 ? 'entry' : 'entries'}; --hidden takes them in.`)
@@ -86,10 +115,18 @@ function summaryOf({ roots, skippedHidden, reachable }: AddResult, { nocopy = fa
   if (roots.length > 0) {
     const bytes = roots.reduce((sum, root) => sum + root.bytes, 0)
     lines.push(`Added ${formatBytes(bytes)}.`)
-    if (nocopy)
+    if (nocopy === true)
       lines.push('The content was not copied: it can be fetched as long as nobody changes or moves the files.')
-    if (reachable) lines.push('Others can fetch it from the "p2p serve" that runs here.')
-    else lines.push('Nobody can fetch it from here yet: run "p2p serve" to let others.')
   }
   return lines
+}
+
+function summaryOf(result: AddResult, flags: AddFlags, links: string[]): string[] {
+  const facts = addedFacts(result, flags)
+  if (result.roots.length === 0) return facts
+  if (!result.reachable) {
+    return [...facts, 'Nobody can fetch it from here yet: run "p2p serve" to let others.']
+  }
+  const more = links.length > MAX_LINKS_SHOWN ? [`and ${links.length - MAX_LINKS_SHOWN} more; --json has all.`] : []
+  return [...facts, 'Others can fetch it from the server that runs here:', ...links.slice(0, MAX_LINKS_SHOWN), ...more]
 }

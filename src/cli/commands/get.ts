@@ -1,13 +1,14 @@
 /** `p2p get`: a reference -> a file, a folder, or bytes on stdout. */
 
 import { resolve } from 'node:path'
-import { errnoOf, localIoError, P2PError } from '../../common/errors.ts'
+import { P2PError } from '../../common/errors.ts'
 import { parsePeerAddress, parseRef } from '../../dag/ref.ts'
 import type { GetTarget } from '../../node/api.ts'
 import { type Context, type NodeNeeds, withNode } from '../context.ts'
 import type { LimitFlags } from '../flags.ts'
 import { getSummary } from '../get-summary.ts'
 import type { Outcome } from '../outcome.ts'
+import { stdoutWriter } from '../stdout.ts'
 
 export interface GetFlags extends LimitFlags {
   output?: string
@@ -28,11 +29,6 @@ const LISTEN_ON_THIS_MACHINE = ['/ip4/127.0.0.1/tcp/0']
 export async function get(context: Context, ref: string, flags: GetFlags): Promise<Outcome> {
   const { output, signal } = context
   const target = targetOf(context, flags.output)
-  if (target.kind === 'stream' && context.flags.json) {
-    throw new P2PError('usage', '--json cannot be combined with -o -', {
-      hint: 'stdout is either bytes or events: give a path to -o.',
-    })
-  }
   const { providers } = parseRef(ref)
   const peers = flags.peer?.map(parsePeerAddress)
   // Opening the repo may take a while; from here on something is shown.
@@ -91,22 +87,12 @@ export async function get(context: Context, ref: string, flags: GetFlags): Promi
   }
 }
 
-function targetOf({ cwd, stdout }: Context, output: string | undefined): GetTarget {
+function targetOf(context: Context, output: string | undefined): GetTarget {
+  const { cwd } = context
   if (output === undefined) return { kind: 'inside', folder: cwd }
   if (output === '') throw new P2PError('usage', '-o needs a path', { hint: 'Leave it out to save in this folder.' })
-  if (output === '-') return { kind: 'stream', write: (bytes) => writeFlushed(stdout, bytes) }
+  if (output === '-') return { kind: 'stream', write: stdoutWriter(context, '-o -') }
   // `-o .` is meant as a place, not as the name of the result.
   if (/(^|\/)\.{0,2}$/.test(output)) return { kind: 'inside', folder: resolve(cwd, output) }
   return { kind: 'path', path: resolve(cwd, output) }
-}
-
-/** Resolves once the reader has taken the bytes, so that a slow one slows the download. */
-function writeFlushed(stdout: Context['stdout'], bytes: Uint8Array): Promise<void> {
-  return new Promise((done, reject) => {
-    stdout.write(bytes, (error) => {
-      if (!error) done()
-      // A reader that has gone is no failure, and is dealt with where the process is.
-      else reject(errnoOf(error) === 'EPIPE' ? error : localIoError(error, 'write', 'stdout'))
-    })
-  })
 }

@@ -1,6 +1,7 @@
-/** `p2p add`: its flags and help. */
+/** `p2p add` and `p2p share`: their flags and help. */
 
-import { addHoldTimeout, type Declare } from './declaration.ts'
+import type { Command } from 'commander'
+import { addAddresses, addHoldTimeout, addLimits, type Declare } from './declaration.ts'
 
 export const declareAdd: Declare = (program, run) => {
   const add = program
@@ -11,10 +12,28 @@ export const declareAdd: Declare = (program, run) => {
         'safe on disk, and nothing else on stdout.',
     )
     .argument('<path...>', 'files and folders; "-" reads stdin')
-    .option('--hidden', 'take in files and folders whose name starts with a dot')
     .option('--no-pin', 'do not protect them from garbage collection')
-    .option('--nocopy', 'serve files from where they stand, as long as nobody changes them')
-  addHoldTimeout(add).action((paths, flags) =>
+  addHoldTimeout(addImportFlags(add)).action((paths, flags) =>
     run(async (context) => (await import('../commands/add.ts')).add(context, paths, flags)),
   )
+
+  const share = program
+    .command('share')
+    .summary('add files and folders, and let others fetch them by a link')
+    .description(
+      'Adds files, folders or stdin ("-"), prints a link for each on stdout, and serves them until Ctrl-C or SIGTERM. ' +
+        'While another command serves on the same repo, the link leads to that one.',
+    )
+    .argument('<path...>', 'files and folders; "-" reads stdin')
+    .option('--qr', 'show each link as a QR code, on stderr')
+  addHoldTimeout(addLimits(addAddresses(addImportFlags(share)))).action((paths, flags) =>
+    run(async (context) => (await import('../commands/share.ts')).share(context, paths, flags)),
+  )
+}
+
+/** How files become blocks. */
+function addImportFlags(command: Command): Command {
+  return command
+    .option('--hidden', 'take in files and folders whose name starts with a dot')
+    .option('--nocopy', 'serve files from where they stand, as long as nobody changes them')
 }

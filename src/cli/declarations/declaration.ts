@@ -2,7 +2,7 @@
 
 import type { Command } from 'commander'
 import type { Context } from '../context.ts'
-import { parseDuration, parseLimit } from '../flags.ts'
+import { collect, parseDuration, parseLimit, parseSize } from '../flags.ts'
 import type { Outcome } from '../outcome.ts'
 
 /** Runs a command in its context. */
@@ -32,6 +32,24 @@ export function addHoldTimeout(command: Command): Command {
   )
 }
 
+/** `--peer` and `--timeout` of commands that fetch what is not here. */
+export function addFetching(command: Command): Command {
+  return command
+    .option('--peer <multiaddr>', 'peer to ask, ending in /p2p/<peer id>; repeats', collect)
+    .option('--timeout <duration>', 'longest time without a new byte (default: 60s)', durationOf('--timeout'))
+}
+
+/** Where commands that serve are reached. */
+export function addAddresses(command: Command): Command {
+  return command
+    .option(
+      '--listen <multiaddr>',
+      'address to listen on, repeats; port 0 picks a free one (default: the configuration, else port 4001)',
+      collect,
+    )
+    .option('--announce <multiaddr>', 'address to tell to others in place of the own ones, repeats', collect)
+}
+
 export function addLimits(command: Command): Command {
   return command
     .option(
@@ -54,4 +72,8 @@ function limitOf(flag: string): (text: string) => number | null {
 
 export function durationOf(flag: string): (text: string) => number {
   return (text) => parseDuration(text, flag)
+}
+
+export function sizeOf(flag: string): (text: string) => number {
+  return (text) => parseSize(text, flag)
 }

@@ -7,6 +7,16 @@ export interface OperationOptions extends AbortOptions {
   onProgress?: OnProgress | undefined
 }
 
+/** Of every operation that fetches what is not here. */
+export interface FetchingOptions extends OperationOptions {
+  /** Multiaddrs of peers to ask, each with a `/p2p/<peer id>`. */
+  peers?: string[] | undefined
+  /** Longest time in milliseconds without a new verified byte. Default 60,000. */
+  timeoutMs?: number | undefined
+  /** Use the local store alone. */
+  offline?: boolean | undefined
+}
+
 /** Takes parts of a result as they come. An operation that tells many waits for it, so that a slow reader slows it down. */
 export type OnEvent<Event> = (event: Event) => void | Promise<void>
 

@@ -6,52 +6,45 @@
 import { basename, join } from 'node:path'
 import type { CID } from 'multiformats/cid'
 import type { BlockStore } from '../../blockstore/blockstore.ts'
+import type { FsBlockStore } from '../../blockstore/fs-blockstore.ts'
 import type { References } from '../../blockstore/references.ts'
-import type { Clock } from '../../common/clock.ts'
 import { P2PError } from '../../common/errors.ts'
 import type { KeyedLock } from '../../common/keyed-lock.ts'
 import type { GetPhase, HeldBackBy, OnProgress } from '../../common/progress.ts'
-import { formatDuration, KiB, MINUTE_MS, MiB, SECOND_MS } from '../../common/units.ts'
+import { MiB, SECOND_MS } from '../../common/units.ts'
 import type { BlockReader } from '../../dag/block.ts'
 import { blockKey } from '../../dag/cid.ts'
 import { linksOf } from '../../dag/links.ts'
-import { parseRef, type Ref, sourcesOf } from '../../dag/ref.ts'
-import { BlockService } from '../../exchange/blockservice.ts'
-import type { Exchange, Session, SessionStats } from '../../exchange/exchange.ts'
+import { parseRef, type Ref } from '../../dag/ref.ts'
+import type { BlockService } from '../../exchange/blockservice.ts'
+import type { SessionStats } from '../../exchange/exchange.ts'
 import { finishedFileBytes } from '../../files/finished-file.ts'
-import { type Output, openOutput } from '../../files/output.ts'
+import { Output, openOutput } from '../../files/output.ts'
 import { safeEntryName, suggestedFileName } from '../../files/safe-name.ts'
+import { StoreOutput } from '../../files/store-output.ts'
 import { StreamOutput } from '../../files/stream-output.ts'
 import { ensureFolder } from '../../files/target.ts'
 import { completeDag } from '../../pin/complete-dag.ts'
 import type { Hold } from '../../pin/hold.ts'
 import type { Pins } from '../../pin/pins.ts'
-import type { Routing } from '../../routing/routing.ts'
 import { type ExportProgress, exportTree } from '../../unixfs/exporter.ts'
 import { resolvePath } from '../../unixfs/path.ts'
+import type { FetchingOptions } from '../api/operation.ts'
 import type { GetOptions, GetResult, GetTarget } from '../api.ts'
 import { heldBackBy, type LoadSample } from './bottleneck.ts'
-import { Sources } from './sources.ts'
+import { Fetching, type FetchingParts } from './fetching.ts'
 
-const DEFAULT_TIMEOUT_MS = MINUTE_MS
-const REPORT_MS = 250
 /** A record in the DHT outlives its download by two days, and sends others to a node that has gone. */
 const MIN_ANNOUNCED_BYTES = 16 * MiB
-/** So many bytes show that a block is on its way. */
-const LIFE_SIGN_BYTES = 64 * KiB
 /** What is shown is that of the last few seconds. */
 const RATE_WINDOW_MS = 5 * SECOND_MS
 
-export interface GetParts {
-  store: BlockStore
+export interface GetParts extends FetchingParts {
   references: References
   pins: Pick<Pins, 'add' | 'holding'>
   /** Two downloads to one target, which is what they build under the same name beside it, take turns. */
   targets: KeyedLock
-  clock: Clock
   bootId: string
-  /** Starts the network when the first block is missing here. */
-  network: () => Promise<{ exchange: Exchange; routing: Routing; isolated: boolean; peerId: string }>
 }
 
 /** @throws P2PError as `Api.get` says */
@@ -59,57 +52,70 @@ export async function getRef(parts: GetParts, text: string, options: GetOptions)
   return await parts.pins.holding((hold) => new Get(parts, parseRef(text), options, hold).run())
 }
 
+/**
+ * Pins a reference: fetches it into the store instead of a file. What lies in files of the user is copied, unless the
+ * root is pinned already.
+ *
+ * @throws P2PError as `pin-add` of `Api.run`
+ */
+export async function pinRef(
+  parts: GetParts & { blocks: FsBlockStore; pins: Pick<Pins, 'get'> },
+  text: string,
+  { name, ...options }: FetchingOptions & { name?: string | undefined },
+): Promise<GetResult> {
+  const ref = parseRef(text)
+  const { pins, store, blocks } = parts
+  const kept = async (root: CID) => ((await pins.get(root))?.kind === 'recursive' ? store : blocks)
+  const target: Destination = { kind: 'store', name: name ?? ref.filename ?? ref.path.at(-1), kept }
+  return await pins.holding((hold) => new Get(parts, ref, { ...options, target, copy: true, pin: true }, hold).run())
+}
+
+/** Where it goes: as the caller of `get` says, or all of it into the store. */
+type Destination =
+  | GetTarget
+  | { kind: 'store'; name: string | undefined; kept: (root: CID) => Promise<Pick<BlockStore, 'has' | 'size'>> }
+
+type AnyOutput = Output | StreamOutput | StoreOutput
+
+type Options = Omit<GetOptions, 'target'> & { target: Destination }
+
 class Get {
   readonly #parts: GetParts
   readonly #ref: Ref
-  readonly #options: GetOptions
+  readonly #options: Options
   readonly #hold: Hold
-  readonly #abort = new AbortController()
   readonly #startedAt: number
   readonly #onProgress: OnProgress
-  #session: Promise<Session> | undefined
-  #openSession: Session | undefined
-  #exchange: Exchange | undefined
+  readonly #fetching: Fetching
   /** Each download begins elsewhere, so that those who run at the same time soon have different parts to trade. */
   readonly #beginning = Math.random()
-  #sources: Sources | undefined
   #exported: ExportProgress = { bytes: 0, totalBytes: null, queuedBytes: 0 }
   #phase: GetPhase = 'connecting'
-  #lastVerifiedBytes = 0
-  #lastReceivedBytes = 0
   #stream: StreamOutput | undefined
-  #lastProgressAt: number
   readonly #samples: { atMs: number; bytes: number }[] = []
+  #hasSession = false
   /** Since content is being downloaded. */
   readonly #loads: LoadSample[] = []
 
-  constructor(parts: GetParts, ref: Ref, options: GetOptions, hold: Hold) {
+  constructor(parts: GetParts, ref: Ref, options: Options, hold: Hold) {
     this.#parts = parts
     this.#hold = hold
     this.#ref = ref
     this.#options = options
     this.#onProgress = options.onProgress ?? (() => {})
     this.#startedAt = parts.clock.monotonicMs()
-    this.#lastProgressAt = this.#startedAt
+    this.#fetching = new Fetching(parts, ref, options, {
+      onLook: () => this.#report(),
+      bytes: () => this.#exported.bytes,
+      isBusy: () => this.#phase === 'finishing' || this.#stream?.isBlocked === true,
+    })
   }
 
   async run(): Promise<GetResult> {
-    const { signal } = this.#options
-    signal?.throwIfAborted()
-    const onAbort = () => this.#abort.abort(signal?.reason)
-    signal?.addEventListener('abort', onAbort, { once: true })
-    for (const text of this.#ref.unusableProviders) {
-      const message = `The provider "${text}" in the link is not the address of a peer, and is left out.`
-      this.#onProgress({ type: 'warning', message })
-    }
-    const watch = setInterval(() => this.#watch(), REPORT_MS)
     try {
       return await this.#fetchAll()
     } finally {
-      clearInterval(watch)
-      signal?.removeEventListener('abort', onAbort)
-      await this.#openSession?.close()
-      this.#abort.abort(new P2PError('aborted', 'The download has ended'))
+      await this.#fetching.close()
     }
   }
 
@@ -121,7 +127,7 @@ class Get {
     if (targets.isBusy(target)) {
       this.#onProgress({ type: 'note', message: `Waiting for another download to ${target} to end.` })
     }
-    const release = await targets.take(target, { signal: this.#abort.signal })
+    const release = await targets.take(target, { signal: this.#fetching.signal })
     try {
       return await this.#fetchTo(target)
     } finally {
@@ -131,8 +137,9 @@ class Get {
 
   async #fetchTo(target: string | undefined): Promise<GetResult> {
     const { cid, path } = this.#ref
-    const blocks = new BlockService(this.#parts.store, () => this.#connect())
-    const root = await resolvePath(cid, path, blocks, { signal: this.#abort.signal })
+    const { blocks, signal } = this.#fetching
+    const root = await resolvePath(cid, path, blocks, { signal })
+    await this.#hold.add([root])
     if (target !== undefined && (await this.#isFinished(root, target))) {
       await this.#complete(root, blocks)
       await this.#keep(root, target, { isPartial: false })
@@ -143,14 +150,16 @@ class Get {
     try {
       await this.#export(root, blocks, output)
       this.#phase = 'finishing'
-      if (!(output instanceof StreamOutput)) await output.finish()
+      if (output instanceof Output) await output.finish()
       if (target !== undefined || this.#options.copy === true) {
         const isPartial = output.skipped.length > 0
-        if (isPartial && this.#options.pin === true) await this.#complete(root, blocks)
+        if (output instanceof StoreOutput || (isPartial && this.#options.pin === true)) {
+          await this.#complete(root, blocks)
+        }
         await this.#keep(root, target, { isPartial })
       }
     } finally {
-      if (!(output instanceof StreamOutput)) await output.close()
+      if (output instanceof Output) await output.close()
     }
     this.#report()
     return this.#result(root, target, output.skipped)
@@ -166,7 +175,7 @@ class Get {
     return true
   }
 
-  async #export(root: CID, blocks: BlockService, output: Output | StreamOutput): Promise<void> {
+  async #export(root: CID, blocks: BlockService, output: AnyOutput): Promise<void> {
     this.#phase = 'metadata'
     const reader = this.#options.copy === true ? this.#copying(blocks) : blocks
     await exportTree(root, output, {
@@ -175,25 +184,26 @@ class Get {
       release: (leaf) => blocks.release(leaf),
       onNode: (cid, block) => this.#storeNode(cid, block),
       onFailure: () => {
-        void this.#openSession?.close()
+        void this.#fetching.session?.close()
         if (output instanceof StreamOutput) output.cancel(new P2PError('aborted', 'The download has failed'))
       },
-      checkName: safeEntryName,
+      checkName: output instanceof StoreOutput ? () => {} : safeEntryName,
       firstLeaf: output instanceof StreamOutput ? undefined : (leaves) => Math.floor(this.#beginning * leaves),
       onProgress: (progress) => {
         this.#exported = progress
         if (progress.totalBytes !== null) this.#phase = 'downloading'
         this.#announce(progress)
       },
-      signal: this.#abort.signal,
+      range: this.#stream?.range,
+      signal: this.#fetching.signal,
     })
-    this.#abort.signal.throwIfAborted()
+    this.#fetching.signal.throwIfAborted()
   }
 
   async #storeNode(cid: CID, block: Uint8Array): Promise<void> {
     await this.#hold.add([cid, ...linksOf(cid, block)])
     await this.#parts.store.put(cid, block)
-    this.#exchange?.blockStored(blockKey(cid), block.byteLength)
+    this.#fetching.exchange?.blockStored(blockKey(cid), block.byteLength)
   }
 
   /** Tells others that they can have it from here too, unless it will be over before they have come. */
@@ -201,7 +211,7 @@ class Get {
     const { seed = true, target } = this.#options
     // What goes to a stream is not kept.
     if (!seed || target.kind === 'stream') return
-    if (totalBytes === null || totalBytes >= MIN_ANNOUNCED_BYTES) this.#sources?.announce()
+    if (totalBytes === null || totalBytes >= MIN_ANNOUNCED_BYTES) this.#fetching.sources?.announce()
   }
 
   /** Leaves go into the store as well. */
@@ -217,10 +227,10 @@ class Get {
 
   /** What is here now is served and announced from the user's file, until it is removed or changed, or from the copy. */
   async #keep(root: CID, target: string | undefined, { isPartial }: { isPartial: boolean }): Promise<void> {
-    await this.#hold.add([root])
     await this.#parts.store.sync()
     const kind = this.#options.pin === true ? 'recursive' : 'kept'
-    const name = target === undefined ? undefined : basename(target)
+    const { target: wanted } = this.#options
+    const name = wanted.kind === 'store' ? wanted.name : target && basename(target)
     const bytes = this.#exported.bytes
     await this.#parts.pins.add(
       { cid: root, ...(name && { name }), bytes, kind, ...(isPartial && { isPartial }) },
@@ -230,24 +240,30 @@ class Get {
 
   /** Fetches what the result leaves out, so that the whole can be pinned. */
   async #complete(root: CID, reader: BlockReader): Promise<void> {
+    const { target } = this.#options
     const { store } = this.#parts
-    const hasLeaf = (cid: CID) => store.has(cid)
-    await completeDag(root, { hold: this.#hold, store, hasLeaf, reader, signal: this.#abort.signal })
+    const kept = target.kind === 'store' ? await target.kept(root) : store
+    const hasLeaf = (cid: CID) => kept.has(cid)
+    await completeDag(root, { hold: this.#hold, store, hasLeaf, reader, signal: this.#fetching.signal })
   }
 
   /** The final path, or undefined for a stream. */
   async #place(): Promise<string | undefined> {
     const { target } = this.#options
-    if (target.kind === 'stream') return undefined
+    if (target.kind === 'stream' || target.kind === 'store') return undefined
     const path = pathOf(target, this.#ref)
     if (target.kind === 'inside') await ensureFolder(target.folder)
     return path
   }
 
-  async #openOutput(target: string | undefined, root: CID): Promise<Output | StreamOutput> {
+  async #openOutput(target: string | undefined, root: CID): Promise<AnyOutput> {
     const { target: wanted, force = false, copy = false, pin = false, onProgress } = this.#options
+    if (wanted.kind === 'store') {
+      const kept = await wanted.kept(root)
+      return new StoreOutput((cid) => kept.size(cid))
+    }
     if (wanted.kind === 'stream') {
-      this.#stream = new StreamOutput(wanted.write, wanted.offset)
+      this.#stream = new StreamOutput(wanted.write, wanted)
       return this.#stream
     }
     const { references, bootId } = this.#parts
@@ -259,75 +275,19 @@ class Get {
       bootId,
       rewrite: copy,
       syncAll: pin && !copy,
-      onNoted: (key, blockBytes) => this.#exchange?.blockStored(key, blockBytes),
+      onNoted: (key, blockBytes) => this.#fetching.exchange?.blockStored(key, blockBytes),
     })
     if (output.resumes) onProgress?.({ type: 'note', message: `Resuming ${basename(target!)}.` })
     return output
   }
 
-  #connect(): Promise<Session> | undefined {
-    if (this.#options.offline === true) return undefined
-    this.#session ??= this.#connectNow()
-    return this.#session
-  }
-
-  async #connectNow(): Promise<Session> {
-    const { exchange, routing, isolated, peerId } = await this.#parts.network()
-    this.#abort.signal.throwIfAborted()
-    const sources = new Sources({
-      root: this.#ref.cid,
-      named: sourcesOf([...(this.#options.peers ?? []), ...this.#ref.providers]),
-      routing,
-      isolated,
-      ownPeerId: peerId,
-      signal: this.#abort.signal,
-      onProgress: this.#onProgress,
-    })
-    const session = exchange.openSession({
-      signal: this.#abort.signal,
-      onEvent: (event) => sources.onSessionEvent(event),
-    })
-    this.#sources = sources
-    this.#openSession = session
-    this.#samples.length = 0
-    this.#exchange = exchange
-    this.#lastProgressAt = this.#parts.clock.monotonicMs()
-    sources.start(session)
-    return session
-  }
-
-  /** Reports, and ends the download when there is no point in going on. */
-  #watch(): void {
-    this.#report()
-    const session = this.#openSession
-    if (session === undefined || this.#phase === 'finishing') return
-    const now = this.#parts.clock.monotonicMs()
-    const stats = session.stats()
-    const verifiedBytes = stats.bytes + this.#exported.bytes
-    // A large block may take long on a slow link, and whoever reads a stream may take a break.
-    const isComing = stats.receivedBytes - this.#lastReceivedBytes >= LIFE_SIGN_BYTES
-    if (verifiedBytes > this.#lastVerifiedBytes || isComing || this.#stream?.isBlocked === true) {
-      this.#lastVerifiedBytes = verifiedBytes
-      this.#lastReceivedBytes = stats.receivedBytes
-      this.#lastProgressAt = now
-    }
-    const timeoutMs = this.#options.timeoutMs ?? DEFAULT_TIMEOUT_MS
-    if (now - this.#lastProgressAt >= timeoutMs) {
-      const why = this.#sources?.describeWait() ?? 'the network did not start'
-      this.#abort.abort(
-        new P2PError('timeout', `No new data for ${formatDuration(timeoutMs)}: ${why}`, {
-          hint: 'What was verified is kept: the same command goes on from there. --timeout changes how long to wait.',
-        }),
-      )
-      return
-    }
-    const failure = this.#sources?.failure({ hasData: stats.blocks > 0 })
-    if (failure !== undefined) this.#abort.abort(failure)
-  }
-
   #report(): void {
-    const stats = this.#openSession?.stats()
+    const stats = this.#fetching.session?.stats()
     const { bytes, totalBytes } = this.#exported
+    if (stats !== undefined && !this.#hasSession) {
+      this.#hasSession = true
+      this.#samples.length = 0
+    }
     // What an earlier run has left is no speed.
     const rate = this.#rate(stats?.bytes ?? bytes)
     this.#onProgress({
@@ -348,7 +308,7 @@ class Get {
     if (stats.peers.some(({ connected }) => connected)) {
       return this.#phase === 'connecting' ? 'metadata' : this.#phase
     }
-    return this.#sources?.searching === true ? 'finding-providers' : 'connecting'
+    return this.#fetching.sources?.searching === true ? 'finding-providers' : 'connecting'
   }
 
   #rate(bytes: number): number {
@@ -372,7 +332,7 @@ class Get {
   }
 
   #result(root: CID, target: string | undefined, skipped: GetResult['skipped']): GetResult {
-    const stats = this.#openSession?.stats()
+    const stats = this.#fetching.session?.stats()
     return {
       cid: root.toString(),
       path: target ?? null,
@@ -400,7 +360,7 @@ function addToWindow<T extends { atMs: number }>(samples: T[], sample: T): void 
   while (samples.length > 2 && sample.atMs - samples[0]!.atMs > RATE_WINDOW_MS) samples.shift()
 }
 
-function pathOf(target: Exclude<GetTarget, { kind: 'stream' }>, ref: Ref): string {
+function pathOf(target: Extract<GetTarget, { kind: 'path' | 'inside' }>, ref: Ref): string {
   if (target.kind === 'path') return target.path
   const name = ref.filename ?? ref.path.at(-1)
   return join(target.folder, name === undefined ? ref.cid.toString() : suggestedFileName(name))

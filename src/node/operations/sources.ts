@@ -41,6 +41,7 @@ export class Sources {
   readonly #banned = new Set<string>()
   #session: Session | undefined
   #emptySearches = 0
+  #searchesDone = 0
   #searching = false
   #nobodyHas = false
   #announcing = false
@@ -59,6 +60,13 @@ export class Sources {
     this.#session = session
     for (const source of this.#options.named) session.addSource(source)
     void this.#search(session)
+  }
+
+  /** Whether the DHTs have been asked, and everyone who is known has been reached or cannot be. */
+  get hasLooked(): boolean {
+    if (this.#session === undefined || this.#searchesDone === 0) return false
+    const tried = this.#triedPeers(this.#session)
+    return this.#knownPeers().every((peerId) => tried.has(peerId))
   }
 
   /** Tells others that this node has some of the tree now; those who are told are peers to come and the seeders. */
@@ -103,13 +111,12 @@ export class Sources {
   failure({ hasData }: { hasData: boolean }): P2PError | undefined {
     const { named, root } = this.#options
     if (this.#session === undefined || this.#searchMayHelp()) return undefined
-    const known = new Set([...named.map(({ peerId }) => peerId), ...this.#found])
+    const known = this.#knownPeers()
     const { livePeers } = this.#session
-    const connected = this.#session.stats().peers.filter((peer) => peer.connected)
-    const tried = new Set([...connected.map(({ peerId }) => peerId), ...this.#unreachable.keys(), ...this.#banned])
-    if ((livePeers > 0 && !this.#nobodyHas) || ![...known].every((peerId) => tried.has(peerId))) return undefined
+    const tried = this.#triedPeers(this.#session)
+    if ((livePeers > 0 && !this.#nobodyHas) || !known.every((peerId) => tried.has(peerId))) return undefined
     // Once something has come, a peer that is out of reach now is waited for.
-    if (hasData && ![...known].every((peerId) => this.#banned.has(peerId))) return undefined
+    if (hasData && !known.every((peerId) => this.#banned.has(peerId))) return undefined
     if (livePeers === 0 && this.#banned.size > 0) {
       return new P2PError(
         'verification',
@@ -139,6 +146,16 @@ export class Sources {
     const live = this.#session?.livePeers ?? 0
     if (live === 0) return this.#unreachable.size > 0 ? 'no source could be reached' : 'no provider was found'
     return this.#nobodyHas ? `none of ${count(live, 'connected peer')} has it` : `${count(live, 'peer')} sent nothing`
+  }
+
+  #knownPeers(): string[] {
+    return [...this.#options.named.map(({ peerId }) => peerId), ...this.#found]
+  }
+
+  /** Those whom there is nothing more to try with. */
+  #triedPeers(session: Session): Set<string> {
+    const connected = session.stats().peers.filter((peer) => peer.connected)
+    return new Set([...connected.map(({ peerId }) => peerId), ...this.#unreachable.keys(), ...this.#banned])
   }
 
   #searchMayHelp(): boolean {
@@ -175,6 +192,7 @@ export class Sources {
             session.addSource({ peerId, multiaddrs })
           }
           this.#searching = false
+          this.#searchesDone++
           if (this.#found.size === before) this.#emptySearches++
         }
         await sleep(session.livePeers > 0 ? waitMs : SEARCH_AGAIN_MS, { signal })
@@ -182,6 +200,7 @@ export class Sources {
       }
     } catch (error) {
       this.#searching = false
+      this.#searchesDone++
       this.#emptySearches = SEARCHES_BEFORE_GIVING_UP
       if (!signal.aborted) onProgress({ type: 'warning', message: `The DHT search failed: ${messageOf(error)}` })
     }

@@ -1,0 +1,90 @@
+/**
+ * How many block files there are and how much is in them, without looking at them each time: counted once, kept up with
+ * every change, and remembered between runs that end in order. Used by `pin/collector.ts` and `p2p repo`.
+ */
+
+import * as Digest from 'multiformats/hashes/digest'
+import { mapBounded } from '../common/concurrency.ts'
+import { multihashOfKey, rawCid } from '../dag/cid.ts'
+import type { Space } from '../database/database.ts'
+import type { FsBlockStore, StoreChange } from './fs-blockstore.ts'
+
+export interface Usage {
+  blocks: number
+  bytes: number
+}
+
+/** What is remembered holds for one boot of the machine: a power cut may take back what was changed last. */
+interface UsageRecord extends Usage {
+  bootId: string
+}
+
+const RECORD = Buffer.from('store')
+const PARALLEL = 16
+
+export class StoreUsage {
+  readonly #space: Space
+  readonly #bootId: string
+  #known: Usage | undefined
+  #counting: { usage: Usage; seen: Set<string>; done: Promise<Usage> } | undefined
+
+  private constructor(space: Space, bootId: string, known: Usage | undefined) {
+    this.#space = space
+    this.#bootId = bootId
+    this.#known = known
+  }
+
+  /** Takes up what the last run has left. @throws P2PError `io`, `disk-full` */
+  static async open(space: Space, bootId: string): Promise<StoreUsage> {
+    const value = await space.get(RECORD)
+    const record = value && (JSON.parse(Buffer.from(value).toString()) as UsageRecord)
+    // Only written again when this run ends in order.
+    if (record !== undefined) await space.del(RECORD)
+    const known = record?.bootId === bootId ? { blocks: record.blocks, bytes: record.bytes } : undefined
+    return new StoreUsage(space, bootId, known)
+  }
+
+  /** To be called with every change of the store. */
+  readonly change = ({ shard, blocks, bytes }: StoreChange): void => {
+    const counted = this.#counting?.seen.has(shard) === true ? this.#counting.usage : this.#known
+    if (counted === undefined) return
+    counted.blocks += blocks
+    counted.bytes += bytes
+  }
+
+  /** Counts, if the run before has not left the figures. @throws P2PError `io` */
+  async measure(store: FsBlockStore): Promise<Usage> {
+    if (this.#known !== undefined) return { ...this.#known }
+    if (this.#counting === undefined) {
+      const usage = { blocks: 0, bytes: 0 }
+      const seen = new Set<string>()
+      this.#counting = { usage, seen, done: this.#count(store, usage, seen) }
+    }
+    return { ...(await this.#counting.done) }
+  }
+
+  /** The run ends in order. @throws P2PError `io`, `disk-full` */
+  async close(): Promise<void> {
+    if (this.#known === undefined) return
+    const record: UsageRecord = { ...this.#known, bootId: this.#bootId }
+    await this.#space.put(RECORD, Buffer.from(JSON.stringify(record)))
+  }
+
+  async #count(store: FsBlockStore, usage: Usage, seen: Set<string>): Promise<Usage> {
+    try {
+      for await (const { shard, keys } of store.shards()) {
+        const sizes = await mapBounded(keys, PARALLEL, (key) => store.size(rawCid(Digest.decode(multihashOfKey(key)))))
+        for (const size of sizes) {
+          if (size === undefined) continue
+          usage.blocks++
+          usage.bytes += size
+        }
+        seen.add(shard)
+      }
+      this.#known = usage
+      return usage
+    } finally {
+      this.#counting = undefined
+    }
+  }
+}

@@ -1,0 +1,75 @@
+/** `car import`: every block of a CAR file into the store, and its roots pinned once everything is durable. */
+
+import type { CID } from 'multiformats/cid'
+import type { BlockStore } from '../../blockstore/blockstore.ts'
+import { type Car, readCar } from '../../car/read.ts'
+import { hasCode, P2PError } from '../../common/errors.ts'
+import { BlockService } from '../../exchange/blockservice.ts'
+import { readUserFile } from '../../files/user-file.ts'
+import { completeDag } from '../../pin/complete-dag.ts'
+import type { Hold } from '../../pin/hold.ts'
+import type { Pins } from '../../pin/pins.ts'
+import { contentBytes } from '../../unixfs/list.ts'
+import type { CarImportOptions, CarImportResult, ImportedRoot } from '../api/blocks.ts'
+
+interface CarImportParts {
+  store: BlockStore
+  pins: Pick<Pins, 'add' | 'holding'>
+}
+
+/** @throws P2PError as `Api.run` says of it */
+export async function carImport(parts: CarImportParts, options: CarImportOptions): Promise<CarImportResult> {
+  const { path, content, signal } = options
+  const chunks = content ?? (path === undefined ? undefined : readUserFile(path, { signal }))
+  if (chunks === undefined) throw new P2PError('usage', 'There is no CAR file to import')
+  return await parts.pins.holding(async (hold) => {
+    const car = await readCar(chunks)
+    const counts = await storeBlocks(car, hold.over(parts.store), options)
+    await parts.store.sync({ signal })
+    const roots: ImportedRoot[] = []
+    for (const cid of car.roots) {
+      const root = await keepRoot(cid, parts, hold, options)
+      roots.push(root)
+      await options.onEvent?.(root)
+    }
+    return { version: car.version, roots, ...counts }
+  })
+}
+
+async function storeBlocks(
+  { blocks }: Car,
+  store: Pick<BlockStore, 'put'>,
+  { signal, onProgress }: CarImportOptions,
+): Promise<Pick<CarImportResult, 'blocks' | 'blockBytes'>> {
+  const counts = { blocks: 0, blockBytes: 0 }
+  for await (const { cid, bytes } of blocks) {
+    signal?.throwIfAborted()
+    await store.put(cid, bytes, { signal })
+    counts.blocks++
+    counts.blockBytes += bytes.byteLength
+    onProgress?.({ type: 'add-progress', bytes: counts.blockBytes, totalBytes: null, files: counts.blocks })
+  }
+  return counts
+}
+
+/** A pin promises all that is below its root, which a CAR file does not have to have. */
+async function keepRoot(
+  root: CID,
+  { store, pins }: CarImportParts,
+  hold: Hold,
+  { pin = true, signal }: CarImportOptions,
+): Promise<ImportedRoot> {
+  const cid = root.toString()
+  if (!pin) return { cid, pinned: false, problem: null }
+  const reader = new BlockService(store, () => undefined)
+  try {
+    await completeDag(root, { hold, store, hasLeaf: (leaf) => store.has(leaf, { signal }), reader, signal })
+    const bytes = await contentBytes(root, (node) => reader.fetch(node, { signal }))
+    await store.sync({ signal })
+    await pins.add({ cid: root, bytes, kind: 'recursive' }, hold)
+    return { cid, pinned: true, problem: null }
+  } catch (error) {
+    if (!hasCode(error, 'not-found', 'bad-data')) throw error
+    return { cid, pinned: false, problem: error.message }
+  }
+}

@@ -1,0 +1,104 @@
+/** `verify`: every block hashed again, every pin walked; with `repair`, what is wrong mended. */
+
+import type { CID } from 'multiformats/cid'
+import { SECOND_MS } from '../../common/units.ts'
+import { assertAllowedCid } from '../../dag/block.ts'
+import { parseRef } from '../../dag/ref.ts'
+import { checkRepo, type Problem } from '../../pin/check.ts'
+import { repair } from '../../pin/repair.ts'
+import { removeFile } from '../../repo/durable-files.ts'
+import type { VerifiedProblem, VerifyOptions, VerifyResult } from '../api/pins.ts'
+import type { NodeParts } from '../parts.ts'
+import { Fetching, type FetchingParts } from './fetching.ts'
+
+/** Longest wait for the blocks of one root while none comes. */
+const FETCH_TIMEOUT_MS = 30 * SECOND_MS
+
+type VerifyParts = FetchingParts & Pick<NodeParts, 'repo' | 'blocks' | 'references' | 'pins'>
+
+/** @throws P2PError as `Api.run` says of it */
+export async function verify(parts: VerifyParts, options: VerifyOptions): Promise<VerifyResult> {
+  const { repo, blocks, references, pins } = parts
+  const { repair: repairs = false, onEvent, signal } = options
+  const others = new Others(parts, options)
+  const fetch = (cid: CID, root: CID) => others.fetch(cid, root)
+  const leftovers = async () => [...(await blocks.leftovers()), ...(await repo.leftovers())]
+  try {
+    const { mended, ...counts } = await checkRepo(
+      { blocks, references, pins, leftovers },
+      {
+        signal,
+        onProblem: async (problem) => {
+          const repaired = repairs && (await repair({ blocks, references, pins, removeFile, fetch }, problem))
+          await onEvent?.(describe(problem, repaired))
+          return repaired
+        },
+      },
+    )
+    await blocks.sync({ signal })
+    return { ...counts, repaired: mended }
+  } finally {
+    await others.close()
+  }
+}
+
+/** Whoever may have the blocks of the root that is being checked. */
+class Others {
+  readonly #parts: FetchingParts
+  readonly #options: VerifyOptions
+  #root: CID | undefined
+  #fetching: Fetching | undefined
+
+  constructor(parts: FetchingParts, options: VerifyOptions) {
+    this.#parts = parts
+    this.#options = options
+  }
+
+  /** Undefined if nobody gives it, after a while; then nobody is asked for more of this root. */
+  async fetch(cid: CID, root: CID): Promise<Uint8Array | undefined> {
+    assertAllowedCid(cid)
+    const { signal, timeoutMs = FETCH_TIMEOUT_MS } = this.#options
+    if (this.#root?.equals(root) !== true) {
+      await this.close()
+      this.#root = root
+      this.#fetching = new Fetching(this.#parts, parseRef(root.toString()), { ...this.#options, timeoutMs })
+    }
+    const fetching = this.#fetching!
+    try {
+      const session = await fetching.open()
+      return await session?.fetch(cid, { signal: fetching.signal })
+    } catch {
+      signal?.throwIfAborted()
+      return undefined
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#fetching?.close()
+    this.#fetching = undefined
+  }
+}
+
+function describe(problem: Problem, repaired: boolean): VerifiedProblem {
+  const { kind } = problem
+  switch (problem.kind) {
+    case 'corrupt-block':
+      return { kind, cid: problem.cid.toString(), root: null, path: null, reason: problem.reason, repaired }
+    case 'dangling-reference': {
+      const { cid, tree } = problem
+      const reason = problem.isFileUnchanged ? 'the file holds something else there' : 'the file has changed or gone'
+      return { kind, cid: cid.toString(), root: tree.root ?? null, path: tree.path, reason, repaired }
+    }
+    case 'missing-block': {
+      const { cid, root, reason } = problem
+      return { kind, cid: cid.toString(), root: root.toString(), path: null, reason, repaired }
+    }
+    case 'unindexed-block': {
+      const { cid, root } = problem
+      const reason = 'the index does not know that the pin has it'
+      return { kind, cid: cid.toString(), root: root.toString(), path: null, reason, repaired }
+    }
+    case 'leftover':
+      return { kind, cid: null, root: null, path: problem.path, reason: 'an interrupted write left it', repaired }
+  }
+}

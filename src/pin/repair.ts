@@ -1,0 +1,67 @@
+/** Mends what `check.ts` finds. Called by `verify --repair`. */
+
+import type { CID } from 'multiformats/cid'
+import type { FsBlockStore } from '../blockstore/fs-blockstore.ts'
+import type { References } from '../blockstore/references.ts'
+import { hasCode } from '../common/errors.ts'
+import { blockKey, parseCid } from '../dag/cid.ts'
+import type { Problem } from './check.ts'
+import type { Pins } from './pins.ts'
+
+export interface RepairParts {
+  blocks: FsBlockStore
+  references: References
+  pins: Pins
+  removeFile: (path: string) => Promise<void>
+  /** A block below `root` from others; undefined if nobody gives it. */
+  fetch: (cid: CID, root: CID) => Promise<Uint8Array | undefined>
+}
+
+/** @returns whether it is mended; what was stored is durable after the next sync of the store */
+export async function repair(parts: RepairParts, problem: Problem): Promise<boolean> {
+  const { pins, removeFile } = parts
+  switch (problem.kind) {
+    case 'corrupt-block':
+      return await setAside(parts, problem.cid)
+    case 'dangling-reference':
+      return await letGo(parts, problem)
+    case 'missing-block':
+      return await fetchAgain(parts, problem)
+    case 'unindexed-block':
+      await pins.index.add([blockKey(problem.cid)], problem.holder)
+      return true
+    case 'leftover':
+      await removeFile(problem.path)
+      return true
+  }
+}
+
+/** Nobody needs it: to be rid of it is enough. */
+async function setAside({ blocks }: RepairParts, cid: CID): Promise<boolean> {
+  try {
+    return (await blocks.get(cid)) === undefined
+  } catch (error) {
+    if (hasCode(error, 'io')) return false
+    throw error
+  }
+}
+
+/** The user may do as they like with what they have downloaded; a pin that needs the block gets it from others. */
+async function letGo(
+  { references, pins }: RepairParts,
+  { cid, reference, tree, isFileUnchanged }: Extract<Problem, { kind: 'dangling-reference' }>,
+): Promise<boolean> {
+  await references.drop(reference.fileId, blockKey(cid))
+  if (tree.root !== undefined && !isFileUnchanged) await pins.markPartial(parseCid(tree.root))
+  return true
+}
+
+async function fetchAgain(parts: RepairParts, { cid, root }: { cid: CID; root: CID }): Promise<boolean> {
+  const { blocks, fetch } = parts
+  // What is right and yet no part of a tree stays so whoever gives it.
+  if (!(await setAside(parts, cid))) return false
+  const bytes = await fetch(cid, root)
+  if (bytes === undefined) return false
+  await blocks.put(cid, bytes)
+  return true
+}
