@@ -11,6 +11,7 @@ import { declareConfig } from './declarations/config.ts'
 import type { Declare, Run } from './declarations/declaration.ts'
 import { declareGet } from './declarations/get.ts'
 import { declareHelp, findCommand } from './declarations/help.ts'
+import { declareKeep } from './declarations/keep.ts'
 import { declareLook } from './declarations/look.ts'
 import { declareNetwork } from './declarations/network.ts'
 import { declareServe } from './declarations/serve.ts'
@@ -30,6 +31,7 @@ const DECLARATIONS: Declare[] = [
   declareGet,
   declareLook,
   declareServe,
+  declareKeep,
   declareCar,
   declareBlock,
   declareDag,

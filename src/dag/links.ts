@@ -15,6 +15,11 @@ export function hasKnownLinks({ code }: CID): boolean {
   return code === RAW || code === DAG_PB || code === DAG_CBOR
 }
 
+/** Whether a block ends its DAG, or has to be taken as if it did: its codec has no links, or none that are read. */
+export function isLeaf({ code }: CID): boolean {
+  return code !== DAG_PB && code !== DAG_CBOR
+}
+
 /** The most links of a node that is read; a flat folder of 2 MiB has about 40,000. */
 export const MAX_LINKS = 65_536
 

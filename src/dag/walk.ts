@@ -2,11 +2,12 @@
 
 import type { CID } from 'multiformats/cid'
 import { BlockSet } from './block-set.ts'
-import { isIdentity, RAW } from './cid.ts'
+import { isIdentity } from './cid.ts'
+import { isLeaf } from './links.ts'
 
 export interface WalkedNode {
   cid: CID
-  /** As in `links.ts`. Raw ones are named here alone. */
+  /** As in `links.ts`. Leaves are named here alone. */
   links: readonly CID[]
 }
 
@@ -22,8 +23,8 @@ export async function* walkDag(root: CID, linksOf: (node: CID) => Promise<readon
   for (let cid = stack.pop(); cid !== undefined; cid = stack.pop()) {
     // Blocks that are inside CIDs can be short, and cannot be many.
     if (!isIdentity(cid) && !seen.add(cid)) continue
-    const links = cid.code === RAW ? [] : await linksOf(cid)
+    const links = isLeaf(cid) ? [] : await linksOf(cid)
     yield { cid, links }
-    for (const link of links.toReversed()) if (link.code !== RAW) stack.push(link)
+    for (const link of links.toReversed()) if (!isLeaf(link)) stack.push(link)
   }
 }

@@ -13,8 +13,8 @@ import type { AbortOptions } from '../common/abort.ts'
 import { mapBounded } from '../common/concurrency.ts'
 import { hasCode, messageOf } from '../common/errors.ts'
 import { matchesCid } from '../dag/block.ts'
-import { type BlockKey, blockKey, isIdentity, multihashOfKey, RAW, rawCid } from '../dag/cid.ts'
-import { linksOf } from '../dag/links.ts'
+import { type BlockKey, blockKey, isIdentity, multihashOfKey, rawCid } from '../dag/cid.ts'
+import { isLeaf, linksOf } from '../dag/links.ts'
 import { walkDag } from '../dag/walk.ts'
 import type { Pin, Pins } from './pins.ts'
 
@@ -148,14 +148,14 @@ class Check {
     const { signal } = this.#options
     this.#counts.pins++
     await this.#checkIndex(pin, [pin.cid])
-    if (pin.kind === 'direct' || pin.cid.code === RAW) {
+    if (pin.kind === 'direct' || isLeaf(pin.cid)) {
       await this.#checkBlock(pin, pin.cid)
       return
     }
     for await (const { links } of walkDag(pin.cid, (cid) => this.#linksOf(pin, cid))) {
       signal?.throwIfAborted()
       await this.#checkIndex(pin, links)
-      const leaves = links.filter(({ code }) => code === RAW)
+      const leaves = links.filter(isLeaf)
       await mapBounded(leaves, PARALLEL, (cid) => this.#checkBlock(pin, cid))
       // Somebody has removed it, and gc may have come by.
       if ((await pins.get(pin.cid))?.holder !== pin.holder) return

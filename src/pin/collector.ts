@@ -52,7 +52,7 @@ export class Collector {
   async reserve(bytes: number): Promise<void> {
     const { maxBytes } = this.#options.quota
     if (maxBytes === null || (await this.#storedBytes()) + bytes <= maxBytes) return
-    await this.#makeRoom(this.#closing.signal)
+    await this.#makeRoom(maxBytes)
     if ((await this.#storedBytes()) + bytes <= maxBytes) return
     throw new P2PError('disk-full', `The store has reached its limit of ${formatBytes(maxBytes)} (store.maxSize)`, {
       hint: 'Raise store.maxSize, or give something up with "p2p pin rm" and run "p2p gc".',
@@ -62,7 +62,7 @@ export class Collector {
   /** Collects if the store is above its high-water mark. What was done before it stands, so that it never fails. */
   async relieve(): Promise<void> {
     if (this.#options.quota.maxBytes === null || this.#closing.signal.aborted) return
-    this.#relief ??= this.#makeRoom(this.#closing.signal)
+    this.#relief ??= this.#relieveNow()
       .catch((error) => {
         if (!this.#closing.signal.aborted) this.#options.onError?.(error)
       })
@@ -78,15 +78,19 @@ export class Collector {
     await this.#relief
   }
 
-  async #makeRoom(signal: AbortSignal): Promise<void> {
+  async #relieveNow(): Promise<void> {
+    const { maxBytes, highWater } = this.#options.quota
+    if (maxBytes !== null && (await this.#storedBytes()) > maxBytes * highWater) await this.#makeRoom(maxBytes)
+  }
+
+  async #makeRoom(maxBytes: number): Promise<void> {
     const { quota, onCollected } = this.#options
-    const { maxBytes, highWater, lowWater } = quota
-    if (maxBytes === null || (await this.#storedBytes()) <= maxBytes * highWater) return
+    const { signal } = this.#closing
     let { bytes } = await this.collect({ signal })
     const kept = await this.#oldestKept()
     let evicted = 0
     // More each time, since every collection looks at everything.
-    for (let count = 1; evicted < kept.length && (await this.#storedBytes()) > maxBytes * lowWater; count *= 2) {
+    for (let count = 1; evicted < kept.length && (await this.#storedBytes()) > maxBytes * quota.lowWater; count *= 2) {
       for (const cid of kept.slice(evicted, evicted + count)) {
         await this.#parts.pins.remove(cid, { kind: 'kept' })
       }

@@ -5,8 +5,7 @@ import type { BlockStore } from '../blockstore/blockstore.ts'
 import type { AbortOptions } from '../common/abort.ts'
 import { mapBounded } from '../common/concurrency.ts'
 import type { BlockReader } from '../dag/block.ts'
-import { RAW } from '../dag/cid.ts'
-import { linksOf } from '../dag/links.ts'
+import { isLeaf, linksOf } from '../dag/links.ts'
 import { walkDag } from '../dag/walk.ts'
 import type { Hold } from './hold.ts'
 
@@ -37,7 +36,7 @@ export async function completeDag(root: CID, options: CompleteDagOptions): Promi
   const ensureLeaf = async (cid: CID): Promise<void> => {
     if (!(await hasLeaf(cid))) await sink.put(cid, await reader.fetch(cid, { signal }), { signal })
   }
-  if (root.code === RAW) {
+  if (isLeaf(root)) {
     await hold.add([root])
     await ensureLeaf(root)
     return
@@ -45,7 +44,7 @@ export async function completeDag(root: CID, options: CompleteDagOptions): Promi
   for await (const { links } of walkDag(root, readNode)) {
     signal?.throwIfAborted()
     await hold.add(links)
-    const leaves = links.filter(({ code }) => code === RAW)
+    const leaves = links.filter(isLeaf)
     await mapBounded(leaves, PARALLEL, ensureLeaf)
   }
 }

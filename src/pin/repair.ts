@@ -22,7 +22,7 @@ export async function repair(parts: RepairParts, problem: Problem): Promise<bool
   const { pins, removeFile } = parts
   switch (problem.kind) {
     case 'corrupt-block':
-      return await setAside(parts, problem.cid)
+      return await replace(parts, problem.cid)
     case 'dangling-reference':
       return await letGo(parts, problem)
     case 'missing-block':
@@ -36,7 +36,14 @@ export async function repair(parts: RepairParts, problem: Problem): Promise<bool
   }
 }
 
-/** Nobody needs it: to be rid of it is enough. */
+/** No pin lacks it: it lies in a file of the user too, or nobody needs it. */
+async function replace(parts: RepairParts, cid: CID): Promise<boolean> {
+  if (!(await setAside(parts, cid))) return false
+  const bytes = await parts.references.get(cid)
+  if (bytes !== undefined) await parts.blocks.put(cid, bytes)
+  return true
+}
+
 async function setAside({ blocks }: RepairParts, cid: CID): Promise<boolean> {
   try {
     return (await blocks.get(cid)) === undefined

@@ -55,8 +55,8 @@ test('what cannot be understood: exit 2, one message, one hint, nothing on stdou
   const folder = await makeTempDir(t)
   const repo = join(folder, 'repo')
   const rows: [string[], RegExp, RegExp][] = [
-    [['gt', CID], /Unknown command 'gt'/, /Did you mean get\?/],
-    [['help', 'gt'], /no command "gt"/, /Did you mean get\?/],
+    [['gett', CID], /Unknown command 'gett'/, /Did you mean get\?/],
+    [['help', 'gett'], /no command "gett"/, /Did you mean get\?/],
     [['help', 'get', 'nonsense'], /no command "get nonsense"/, /p2p help get/],
     [['get', '--jsn', CID], /Unknown option '--jsn'/, /Did you mean --json\?/],
     [['get', '--pee', PEER, CID], /Unknown option '--pee'/, /Did you mean --peer\?/],
