@@ -110,10 +110,10 @@ export class FsBlockStore implements BlockStore {
     }
     await this.#writers.run(blockKey(cid), async () => {
       try {
-          const present = await this.#sizeOf(cid)
-          if (present === bytes.byteLength && (await this.#holds(cid, bytes))) return
-          await this.#write(cid, bytes)
-          this.#changed(dir, present === undefined ? 1 : 0, bytes.byteLength - (present ?? 0))
+        const present = await this.#sizeOf(cid)
+        if (present === bytes.byteLength && (await this.#holds(cid, bytes))) return
+        await this.#write(cid, bytes)
+        this.#changed(dir, present === undefined ? 1 : 0, bytes.byteLength - (present ?? 0))
       } catch (error) {
         throw localIoError(error, 'write the block', path)
       }

@@ -4,6 +4,7 @@ import { CHANGING_CALLS } from '../calls/intercept.ts'
 import type { Campaign } from '../campaign.ts'
 import { addInPlace, addToNewRepo, addToUsedRepo } from '../jobs/add.ts'
 import { getFolder, getOverOther } from '../jobs/get.ts'
+import { changeSetting, collect, removePin } from '../jobs/keep.ts'
 import { tryPoints } from './points.ts'
 
 export const killed: Campaign = {
@@ -13,7 +14,7 @@ export const killed: Campaign = {
   run: (ground) =>
     tryPoints(ground, {
       name: 'killed',
-      jobs: [addToNewRepo, addToUsedRepo, addInPlace, getFolder, getOverOther],
+      jobs: [addToNewRepo, addToUsedRepo, addInPlace, getFolder, getOverOther, removePin, collect, changeSetting],
       counted: CHANGING_CALLS,
       faultsAt: (at) => [{ at }],
       judge: (job, { site, stdout, code }) => {
