@@ -1,17 +1,21 @@
 /** One file call fails: the right error and exit code, nothing acknowledged that is not there, usable after. */
 
-import { type CallName, CHANGING_CALLS, type Fault } from '../calls/intercept.ts'
+import { type CallName, CHANGING_CALLS } from '../calls/intercept.ts'
 import type { Campaign } from '../campaign.ts'
 import { addInPlace, addToNewRepo } from '../jobs/add.ts'
 import { getFolder } from '../jobs/get.ts'
 import type { PreparedJob } from '../jobs/job.ts'
 import type { JobRun } from '../jobs/run-job.ts'
-import { tryPoints } from './points.ts'
+import { type FaultKind, tryPoints } from './points.ts'
 
-type Errno = NonNullable<Fault['errno']>
+const NAMING: readonly CallName[] = ['create', 'mkdir', 'rename', 'link', 'symlink', 'unlink']
 
-const ERRNOS: readonly Errno[] = ['ENOSPC', 'EIO', 'EMFILE', 'EACCES']
-const COUNTED: readonly CallName[] = ['open', 'read', ...CHANGING_CALLS]
+const KINDS: readonly FaultKind[] = [
+  { errno: 'ENOSPC', counted: CHANGING_CALLS.filter((name) => name !== 'unlink') },
+  { errno: 'EIO', counted: ['open', 'read', ...CHANGING_CALLS] },
+  { errno: 'EMFILE', counted: ['open', 'create'] },
+  { errno: 'EACCES', counted: ['open', ...NAMING] },
+]
 
 /** Exit codes. */
 const DONE = 0
@@ -26,13 +30,12 @@ export const failingCalls: Campaign = {
     tryPoints(ground, {
       name: 'failing-calls',
       jobs: [addToNewRepo, addInPlace, getFolder],
-      counted: COUNTED,
-      faultsAt: (at) => ERRNOS.map((errno) => ({ at, errno })),
+      kinds: KINDS,
       judge,
     }),
 }
 
-async function judge(job: PreparedJob, run: JobRun, { errno }: Fault): Promise<string[]> {
+async function judge(job: PreparedJob, run: JobRun, { errno }: FaultKind): Promise<string[]> {
   const { site, stdout, stderr, code, fired } = run
   const problems = await job.check(site, { code, stdout: stdout.toString() })
   const isSync = fired?.second === 'fsync' || fired?.second === 'fdatasync'

@@ -15,8 +15,7 @@ export const killed: Campaign = {
     tryPoints(ground, {
       name: 'killed',
       jobs: [addToNewRepo, addToUsedRepo, addInPlace, getFolder, getOverOther, removePin, collect, changeSetting],
-      counted: CHANGING_CALLS,
-      faultsAt: (at) => [{ at }],
+      kinds: [{ counted: CHANGING_CALLS }],
       judge: (job, { site, stdout, code }) => {
         return job.check(site, { code, stdout: stdout.toString() })
       },
