@@ -64,7 +64,7 @@ export async function readAt(handle: FileHandle, offset: number, length: number)
  *
  * @param readMore - reads into the buffer what comes after the bytes that are done
  */
-export async function readFully(
+async function readFully(
   length: number,
   readMore: (buffer: Buffer, done: number) => Promise<{ bytesRead: number }>,
 ): Promise<Uint8Array> {

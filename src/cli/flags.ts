@@ -37,6 +37,25 @@ export function parseDuration(text: string, flag: string): number {
   })
 }
 
+/** A whole number, 0 or more. @throws P2PError `usage` */
+export function parseNumber(text: string, flag: string): number {
+  if (/^\d{1,15}$/.test(text)) return Number(text)
+  throw new P2PError('usage', `"${text}" is not a number that ${flag} takes`, { hint: 'Write it in digits, as 256.' })
+}
+
+/**
+ * Permission bits in octal, `0644` or `0o644`. Kubo takes `644` for a decimal number, which is never what was meant.
+ *
+ * @throws P2PError `usage`
+ */
+export function parseMode(text: string, flag: string): number {
+  const match = /^0o?([0-7]{1,5})$/.exec(text)
+  if (match !== null) return Number.parseInt(match[1]!, 8)
+  throw new P2PError('usage', `"${text}" is not a file mode that ${flag} takes`, {
+    hint: 'Write it in octal with a zero in front, as 0644.',
+  })
+}
+
 /**
  * `100`, `64KiB` or `1.5MiB` -> bytes.
  *

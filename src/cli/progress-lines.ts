@@ -79,16 +79,18 @@ function facts(event: TransferProgress): string[] {
       : `${formatBytes(event.bytes)} of ${formatBytes(event.totalBytes)}`
   const parts = fraction === undefined ? [] : [`${(Math.floor(fraction * 1000) / 10).toFixed(1)} %`]
   if (event.bytes > 0 || event.totalBytes !== null) parts.push(amount)
-  if (event.type === 'add-progress') {
-    if (event.files > 1) parts.push(`${event.files} files`)
-    return parts
-  }
+  if (event.type === 'add-progress' && (event.totalFiles ?? event.files) > 1) parts.push(filesText(event))
   if (event.bytesPerSecond > 0) parts.push(`${formatBytes(event.bytesPerSecond)}/s`)
   if (event.etaSeconds !== null && event.etaSeconds > 0)
     parts.push(`ETA ${formatDuration(event.etaSeconds * SECOND_MS)}`)
+  if (event.type === 'add-progress') return parts
   const connected = event.peers.filter((peer) => peer.connected).length
   parts.push(`peers ${connected}`)
   return parts
+}
+
+function filesText({ files, totalFiles }: AddProgress): string {
+  return totalFiles === null ? `${files} files` : `${files} of ${totalFiles} files`
 }
 
 /** Why it is slow, if it is, and what came for nothing. */

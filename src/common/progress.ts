@@ -32,6 +32,10 @@ export interface AddProgress {
   /** null while it is not known, as for stdin. */
   totalBytes: number | null
   files: number
+  /** null while it is not known. */
+  totalFiles: number | null
+  bytesPerSecond: number
+  etaSeconds: number | null
 }
 
 export interface GetProgress {

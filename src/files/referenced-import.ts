@@ -11,11 +11,11 @@ import type { References } from '../blockstore/references.ts'
 import { localIoError } from '../common/errors.ts'
 import type { Storing } from './storing.ts'
 import { changedError } from './tree.ts'
-import { TreeNotes } from './tree-notes.ts'
+import { type PlacedLeaf, TreeNotes } from './tree-notes.ts'
 
 /** Takes the leaves of one file while it is read. */
 export interface LeafTaker {
-  putLeaf(cid: CID, content: Uint8Array, offset: number): Promise<void>
+  putLeaf(leaf: PlacedLeaf & { block: Uint8Array }): Promise<void>
   /** The file has been read to its end. @throws P2PError `io` if it changed meanwhile */
   close(): Promise<void>
 }
@@ -42,7 +42,7 @@ export class ReferencedImport {
     const file = this.#notes.newFile(relative(this.#path, path))
     const before = await statOf(path)
     return {
-      putLeaf: (cid, content, offset) => this.#storing.run(() => this.#notes.addLeaf(file, { cid, content, offset })),
+      putLeaf: (leaf) => this.#storing.run(() => this.#notes.addLeaf(file, leaf)),
       close: async () => {
         const after = await statOf(path)
         if (after.mtimeNs !== before.mtimeNs || after.size !== before.size) throw changedError(path)

@@ -1,14 +1,13 @@
 /**
- * Reads the user's files and folders for `add`. Links are taken as links, names as the bytes they are; whatever cannot be
- * kept in a DAG (sockets, devices, names that are not UTF-8) is refused, never left out silently. Called by
+ * Reads the user's files and folders for `add`. Links are taken as links unless told otherwise, names as the bytes they
+ * are; whatever cannot be kept in a DAG (sockets, devices, names that are not UTF-8) is refused, never left out silently. Called by
  * `node/operations/import-tree.ts`.
  */
 
 import { isUtf8 } from 'node:buffer'
-import { constants, type Stats } from 'node:fs'
-import { lstat, open, readdir, readlink } from 'node:fs/promises'
+import { type BigIntStats, constants, type Stats } from 'node:fs'
+import { lstat, open, readdir, readlink, stat } from 'node:fs/promises'
 import { basename, join } from 'node:path'
-import { readFully } from '../blockstore/open-file.ts'
 import type { AbortOptions } from '../common/abort.ts'
 import { mapBounded } from '../common/concurrency.ts'
 import { errnoOf, localIoError, P2PError } from '../common/errors.ts'
@@ -17,13 +16,33 @@ import { MiB } from '../common/units.ts'
 /** How much of a file is read at once: the chunk size of imports, so that no chunk is copied together. */
 const READ_BYTES = MiB
 const STATS_AT_ONCE = 16
+const MODE_BITS = 0o7777
+const SECOND_NS = 1_000_000_000n
 
-export type LocalEntry =
-  | { kind: 'file'; name: string; bytes: number }
-  | { kind: 'folder'; name: string }
-  | { kind: 'symlink'; name: string }
+/** What a file, folder or link says about itself. */
+export interface EntryMetadata {
+  /** Permission bits with setuid, setgid and sticky. */
+  mode: number
+  /** Since 1970; seconds are negative before, nanoseconds count from them on. */
+  mtime: { seconds: number; nanoseconds: number }
+}
+
+export type LocalEntry = { name: string; metadata?: EntryMetadata | undefined } & (
+  | { kind: 'file'; bytes: number }
+  | { kind: 'folder'; identity: string }
+  | { kind: 'symlink' }
   /** Something that cannot be imported. */
-  | { kind: 'refused'; name: string; reason: string }
+  | { kind: 'refused'; reason: string }
+)
+
+/** A folder in a tree that is read from the path that was named down. */
+export interface FolderPlace {
+  path: string
+  /** From the named path, with `/` between folders; empty for the named one itself. */
+  relativePath: string
+  /** Device and inode of itself and of the folders around it. */
+  identities: readonly string[]
+}
 
 export interface FolderListing {
   /** In the order of their names' bytes. */
@@ -34,50 +53,104 @@ export interface FolderListing {
 export interface TreeOptions extends AbortOptions {
   /** Whether to take what begins with a dot. */
   hidden: boolean
+  /** What else to leave out, below the named path. */
+  isIgnored?: ((relativePath: string, isFolder: boolean) => boolean) | undefined
+  /** Take what links point to, in place of the links. Default false. */
+  followLinks?: boolean | undefined
+  /** Read the metadata of each entry too. Default false. */
+  withMetadata?: boolean | undefined
 }
 
-/** What stands at a path; a link is not followed. @throws P2PError `not-found`, `io` */
-export async function inspectPath(path: string): Promise<LocalEntry> {
+/** What stands at a path; a link is not followed unless told so. @throws P2PError `not-found`, `io` */
+export async function inspectPath(path: string, options: Omit<TreeOptions, 'hidden'> = {}): Promise<LocalEntry> {
   try {
-    return describe(basename(path), await lstat(path))
+    return await inspect(path, basename(path), options)
   } catch (error) {
     if (errnoOf(error) === 'ENOENT') throw new P2PError('not-found', `There is nothing at ${path}`, { cause: error })
     throw localIoError(error, 'read', path)
   }
 }
 
+/** The folder that was named. */
+export function topFolder(path: string, { identity }: { identity: string }): FolderPlace {
+  return { path, relativePath: '', identities: [identity] }
+}
+
+/** A folder that is listed in another one. */
+export function folderIn(parent: FolderPlace, { name, identity }: { name: string; identity: string }): FolderPlace {
+  return {
+    path: join(parent.path, name),
+    relativePath: below(parent, name),
+    identities: [...parent.identities, identity],
+  }
+}
+
 /** One folder, not what is below its folders. @throws P2PError `io` */
-export async function listFolder(path: string, { hidden, signal }: TreeOptions): Promise<FolderListing> {
+export async function listFolder(folder: FolderPlace, options: TreeOptions): Promise<FolderListing> {
+  const { hidden, isIgnored, signal } = options
   signal?.throwIfAborted()
   try {
-    const all = (await readdir(path, { encoding: 'buffer' })).sort(Buffer.compare)
+    const all = (await readdir(folder.path, { encoding: 'buffer' })).sort(Buffer.compare)
     const names = hidden ? all : all.filter((name) => name[0] !== '.'.charCodeAt(0))
-    const entries = await mapBounded(names, STATS_AT_ONCE, (name) => inspectName(path, name))
+    const found = await mapBounded(names, STATS_AT_ONCE, (name) => inspectName(folder, name, options))
+    const entries = isIgnored
+      ? found.filter(({ name, kind }) => !isIgnored(below(folder, name), kind === 'folder'))
+      : found
     return { entries, skippedHidden: all.length - names.length }
   } catch (error) {
-    throw localIoError(error, 'read', path)
+    throw localIoError(error, 'read', folder.path)
   }
 }
 
-async function inspectName(folder: string, rawName: Buffer): Promise<LocalEntry> {
+function below({ relativePath }: FolderPlace, name: string): string {
+  return relativePath === '' ? name : `${relativePath}/${name}`
+}
+
+async function inspectName(folder: FolderPlace, rawName: Buffer, options: TreeOptions): Promise<LocalEntry> {
   const name = rawName.toString('utf8')
   if (!isUtf8(rawName)) return { kind: 'refused', name, reason: 'its name is not valid UTF-8' }
-  const path = join(folder, name)
+  const path = join(folder.path, name)
   try {
-    return describe(name, await lstat(path))
+    const entry = await inspect(path, name, options)
+    if (entry.kind !== 'folder' || !folder.identities.includes(entry.identity)) return entry
+    return { kind: 'refused', name, reason: 'it leads back to a folder that it lies in' }
   } catch (error) {
+    const errno = errnoOf(error)
+    if (options.followLinks === true && (errno === 'ENOENT' || errno === 'ELOOP')) {
+      return { kind: 'refused', name, reason: 'it is a link that leads nowhere' }
+    }
     throw localIoError(error, 'read', path)
   }
 }
 
-function describe(name: string, stats: Stats): LocalEntry {
-  if (stats.isFile()) return { kind: 'file', name, bytes: stats.size }
-  if (stats.isDirectory()) return { kind: 'folder', name }
+async function inspect(
+  path: string,
+  name: string,
+  { followLinks = false, withMetadata = false }: Omit<TreeOptions, 'hidden'>,
+): Promise<LocalEntry> {
+  const look = followLinks ? stat : lstat
+  if (!withMetadata) return describe(name, await look(path))
+  // In bigint, since a number does not hold all digits of a time in nanoseconds.
+  const stats = await look(path, { bigint: true })
+  return { ...describe(name, stats), metadata: metadataOf(stats) }
+}
+
+function describe(name: string, stats: Stats | BigIntStats): LocalEntry {
+  if (stats.isFile()) return { kind: 'file', name, bytes: Number(stats.size) }
+  if (stats.isDirectory()) return { kind: 'folder', name, identity: `${stats.dev}-${stats.ino}` }
   if (stats.isSymbolicLink()) return { kind: 'symlink', name }
   return { kind: 'refused', name, reason: `it is ${specialKind(stats)}, not a file, folder or symlink` }
 }
 
-function specialKind(stats: Stats): string {
+function metadataOf({ mode, mtimeNs }: BigIntStats): EntryMetadata {
+  const nanoseconds = ((mtimeNs % SECOND_NS) + SECOND_NS) % SECOND_NS
+  return {
+    mode: Number(mode) & MODE_BITS,
+    mtime: { seconds: Number((mtimeNs - nanoseconds) / SECOND_NS), nanoseconds: Number(nanoseconds) },
+  }
+}
+
+function specialKind(stats: Stats | BigIntStats): string {
   if (stats.isSocket()) return 'a socket'
   if (stats.isFIFO()) return 'a named pipe'
   return 'a device'
@@ -103,23 +176,33 @@ export async function readSymlink(path: string): Promise<string> {
 export interface TreeSummary {
   /** Content of all files. */
   bytes: number
+  files: number
   /** What would make an import fail, as far as it can be seen without opening files. */
   problems: P2PError[]
 }
 
 /** Looks through everything below a path before it is imported. @throws P2PError `not-found`; the signal's reason */
 export async function scanTree(path: string, options: TreeOptions): Promise<TreeSummary> {
-  const summary: TreeSummary = { bytes: 0, problems: [] }
-  const folders: string[] = []
-  const note = (entry: LocalEntry, entryPath: string) => {
-    if (entry.kind === 'file') summary.bytes += entry.bytes
-    else if (entry.kind === 'folder') folders.push(entryPath)
+  const summary: TreeSummary = { bytes: 0, files: 0, problems: [] }
+  const folders: FolderPlace[] = []
+  const note = (
+    entry: LocalEntry,
+    entryPath: string,
+    place: (entry: { name: string; identity: string }) => FolderPlace,
+  ) => {
+    if (entry.kind === 'folder') folders.push(place(entry))
     else if (entry.kind === 'refused') summary.problems.push(refusedError(entryPath, entry.reason))
+    else if (entry.kind === 'file') {
+      summary.bytes += entry.bytes
+      summary.files++
+    }
   }
-  note(await inspectPath(path), path)
+  note(await inspectPath(path, options), path, (entry) => topFolder(path, entry))
   for (let folder = folders.pop(); folder !== undefined; folder = folders.pop()) {
+    const parent = folder
     try {
-      for (const entry of (await listFolder(folder, options)).entries) note(entry, join(folder, entry.name))
+      const { entries } = await listFolder(parent, options)
+      for (const entry of entries) note(entry, join(parent.path, entry.name), (found) => folderIn(parent, found))
     } catch (error) {
       if (!(error instanceof P2PError)) throw error
       summary.problems.push(error)
@@ -129,31 +212,44 @@ export async function scanTree(path: string, options: TreeOptions): Promise<Tree
 }
 
 /**
- * The content of a regular file, in pieces of 1 MiB. The file has to keep its size while it is read.
+ * The content of a regular file, in pieces of 1 MiB, the next of which is read while one is used. Nothing may write to the
+ * file meanwhile.
  *
  * @throws P2PError `io`; the signal's reason when aborted
  */
-export async function* readFileContent(path: string, { signal }: AbortOptions = {}): AsyncGenerator<Uint8Array> {
+export async function* readFileContent(
+  path: string,
+  { signal, followLinks = false }: AbortOptions & Pick<TreeOptions, 'followLinks'> = {},
+): AsyncGenerator<Uint8Array> {
   // Something else may stand here since the folder was listed: never follow a link, never wait for a pipe's writer.
-  const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
+  const flags = constants.O_RDONLY | constants.O_NONBLOCK | (followLinks ? 0 : constants.O_NOFOLLOW)
   const file = await reading(path, () => open(path, flags))
+  let ahead: Promise<Uint8Array> | undefined
   try {
-    const stats = await reading(path, () => file.stat())
-    if (!stats.isFile()) throw changedError(path)
-    let left = stats.size
+    const before = await reading(path, () => file.stat())
+    if (!before.isFile()) throw changedError(path)
+    let left = before.size
+    const readPiece = async (length: number): Promise<Uint8Array> => {
+      const { buffer, bytesRead } = await reading(path, () => file.read(Buffer.allocUnsafeSlow(length), 0, length))
+      return buffer.subarray(0, bytesRead)
+    }
     for (let atEnd = false; !atEnd; ) {
       signal?.throwIfAborted()
       // One byte more than there should be, so that growth is seen.
       const length = Math.min(READ_BYTES, left + 1)
-      const piece = await reading(path, () => {
-        return readFully(length, (buffer, done) => file.read(buffer, done, length - done))
-      })
+      const piece = await (ahead ?? readPiece(length))
       left -= piece.length
-      atEnd = piece.length < length
+      atEnd = piece.length === 0 || (left === 0 && piece.length < length)
       if (left < 0 || (atEnd && left > 0)) throw changedError(path)
+      ahead = atEnd ? undefined : readPiece(Math.min(READ_BYTES, left + 1))
+      // A failure is told when it is its turn, or not at all if the reader stops before.
+      ahead?.catch(() => {})
       if (piece.length > 0) yield piece
     }
+    const after = await reading(path, () => file.stat())
+    if (after.size !== before.size || after.mtimeMs !== before.mtimeMs) throw changedError(path)
   } finally {
+    await ahead?.catch(() => {})
     await file.close()
   }
 }

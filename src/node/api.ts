@@ -4,6 +4,7 @@
  * Paths are absolute, options are values, progress is plain data, and failures are `P2PError`s.
  */
 
+import type { ImportSwitches } from '../unixfs/import-settings.ts'
 import type {
   BlockGetOptions,
   BlockOptions,
@@ -50,9 +51,27 @@ import type {
 /** A path on this machine, or bytes that arrive (stdin). */
 export type AddSource = { path: string } | { name: string; content: AsyncIterable<Uint8Array> }
 
-export interface AddOptions extends OperationOptions {
+export interface AddOptions extends OperationOptions, ImportSwitches {
   /** Import files and folders whose name starts with a dot. Default false. */
   hidden?: boolean | undefined
+  /** Patterns as in gitignore of what to leave out below each path. */
+  ignore?: string[] | undefined
+  /** Absolute paths of files with such patterns. */
+  ignoreFiles?: string[] | undefined
+  /** Import folders that have nothing in them. Default true. */
+  emptyFolders?: boolean | undefined
+  /** Import what links point to, in place of the links. Default false. */
+  followLinks?: boolean | undefined
+  /** Make one folder of all sources, which is the only root then. Default false. */
+  wrap?: boolean | undefined
+  /** Keep the permission bits of files and folders. Default false. */
+  preserveMode?: boolean | undefined
+  /** Keep when files, folders and links were changed. Default false. */
+  preserveMtime?: boolean | undefined
+  /** Permission bits for every file and folder, in place of its own. */
+  mode?: number | undefined
+  /** A time for every entry, in place of its own: seconds since 1970, with up to nine decimals. */
+  mtime?: string | undefined
   /** Keep the roots from garbage collection. Default true. */
   pin?: boolean | undefined
   /** Copy file content into the store. If false, files are served from where they stand; streams are copied always. Default true. */
@@ -62,7 +81,7 @@ export interface AddOptions extends OperationOptions {
 }
 
 export interface AddedRoot {
-  /** The path as it was given, or the name of the stream. */
+  /** The path as it was given, or the name of the stream; empty for the folder that `wrap` makes. */
   path: string
   cid: string
   /** Bytes of file content below the root. */

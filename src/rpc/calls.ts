@@ -27,10 +27,31 @@ interface ServedOperation {
   run(api: Api, call: Frame, channels: ServedChannels): Promise<object>
 }
 
-export const ADD_OPTIONS = { hidden: 'boolean?', pin: 'boolean?', copy: 'boolean?' } as const satisfies OptionKinds<
-  AddOptions,
-  'onRoot'
->
+export const ADD_OPTIONS = {
+  hidden: 'boolean?',
+  ignore: 'strings?',
+  ignoreFiles: 'paths?',
+  emptyFolders: 'boolean?',
+  followLinks: 'boolean?',
+  wrap: 'boolean?',
+  preserveMode: 'boolean?',
+  preserveMtime: 'boolean?',
+  mode: 'number?',
+  mtime: 'string?',
+  profile: 'string?',
+  cidVersion: 'number?',
+  rawLeaves: 'boolean?',
+  chunker: 'string?',
+  trickle: 'boolean?',
+  maxFileLinks: 'number?',
+  maxDirectoryLinks: 'number?',
+  maxHamtFanout: 'number?',
+  hash: 'string?',
+  inline: 'boolean?',
+  inlineLimit: 'number?',
+  pin: 'boolean?',
+  copy: 'boolean?',
+} as const satisfies OptionKinds<AddOptions, 'onRoot'>
 
 export const GET_OPTIONS = {
   peers: 'strings?',

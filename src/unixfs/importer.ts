@@ -1,59 +1,133 @@
 /**
- * Cuts one file into blocks and builds its tree, by profile `unixfs-v1-2025`, with `ipfs-unixfs-importer`. Folders and
- * symlinks are made in `nodes.ts`.
- * @see https://github.com/ipfs/specs/blob/main/src/ipips/ipip-0499.md
+ * Cuts one file into leaves and joins them into its tree. Folders and symlinks are made in `nodes.ts`.
+ * @see https://specs.ipfs.tech/unixfs/#dag-pb-file
  */
 
-import { type BufferImporter, importFile as importWithLibrary } from 'ipfs-unixfs-importer'
 import type { CID } from 'multiformats/cid'
-import * as Digest from 'multiformats/hashes/digest'
-import type { AbortOptions } from '../common/abort.ts'
-import { digestOf } from '../dag/block.ts'
-import { rawCid, SHA2_256 } from '../dag/cid.ts'
-import type { BlockSink, NodeRef } from './save-node.ts'
+import { WorkPool } from '../common/work-pool.ts'
+import { DAG_PB, isIdentity, RAW } from '../dag/cid.ts'
+import { type LeafForm, leafBlock } from '../dag/leaf-form.ts'
+import { chunksOf } from './chunker.ts'
+import { buildBalanced, buildParent, buildTrickle, type FilePart } from './file-tree.ts'
+import type { ImportSettings } from './import-settings.ts'
+import type { NodeRef, NodeWriter } from './node-writer.ts'
+import type { Metadata } from './unixfs-data.ts'
 
-/** Keeps a leaf, whose content starts at `offset` in its file. Called in no order. */
-export type PutLeaf = (cid: CID, content: Uint8Array, offset: number) => Promise<void>
+/** A block of nothing but file content, and where in its file that lies. */
+interface Leaf {
+  cid: CID
+  /** The bytes of the block: the content, or a dag-pb node around it. */
+  block: Uint8Array
+  content: Uint8Array
+  /** Of the content, from the start of the file. */
+  offset: number
+}
+
+/** Keeps a leaf. Called in no order, and not for those that lie in their CID. */
+export type PutLeaf = (leaf: Leaf) => Promise<void>
+
+type FileSettings = Pick<ImportSettings, 'rawLeaves' | 'chunker' | 'layout' | 'maxFileLinks'>
+
+/** Of one file, that are being kept while the next ones are read. */
+const LEAVES_AT_ONCE = 8
+
+const NO_BYTES = new Uint8Array(0)
 
 /**
- * Imports one file as a stream. However large it is, memory holds some ten chunks of 1 MiB; content that comes in
- * pieces of that size is not copied.
+ * Imports one file as a stream. However large it is, memory holds some ten chunks and the links of one node a level;
+ * content that comes in pieces of a chunk's size is not copied.
  *
- * @param store - takes the inner nodes
- * @throws P2PError `io`, `disk-full` from the store; whatever `content` and `putLeaf` throw; the signal's reason when
- * aborted
+ * @param writer - stores the inner nodes
+ * @param metadata - kept by the root, which is dag-pb then even where leaves are raw. Kubo refuses that combination.
+ * @throws P2PError `limit`, `io`, `disk-full` from the writer; whatever `content` and `putLeaf` throw
  */
 export async function importFile(
   content: AsyncIterable<Uint8Array>,
-  store: BlockSink,
+  writer: NodeWriter,
+  settings: FileSettings,
   putLeaf: PutLeaf,
-  options: AbortOptions = {},
+  metadata: Metadata = {},
 ): Promise<NodeRef> {
-  const blocks = {
-    put: async (cid: CID, bytes: Uint8Array) => {
-      await store.put(cid, bytes, options)
-      return cid
-    },
+  const file = new FileImport(writer, settings, putLeaf)
+  try {
+    const chunks = chunksOf(content, settings.chunker)
+    const root = await file.build(chunks, metadata)
+    await file.puts.drain()
+    return root
+  } catch (error) {
+    await file.puts.settle()
+    throw error
   }
-  const root = await importWithLibrary({ content }, blocks, {
-    profile: 'unixfs-v1-2025',
-    bufferImporter: rawLeaves(putLeaf),
-  })
-  return { cid: root.cid, tsize: Number(root.size) }
 }
 
-/** The library's own does not say where in the file a leaf lies. */
-function rawLeaves(putLeaf: PutLeaf): BufferImporter {
-  return async function* importChunks({ content }) {
-    let end = 0
-    for await (const chunk of content) {
-      const offset = end
-      end += chunk.byteLength
-      yield async () => {
-        const cid = rawCid(Digest.create(SHA2_256, digestOf(SHA2_256, chunk)!))
-        await putLeaf(cid, chunk, offset)
-        return { cid, size: BigInt(chunk.byteLength), block: chunk }
-      }
+class FileImport {
+  readonly puts = new WorkPool(LEAVES_AT_ONCE)
+  readonly #writer: NodeWriter
+  readonly #settings: FileSettings
+  readonly #putLeaf: PutLeaf
+  #offset = 0
+
+  constructor(writer: NodeWriter, settings: FileSettings, putLeaf: PutLeaf) {
+    this.#writer = writer
+    this.#settings = settings
+    this.#putLeaf = putLeaf
+  }
+
+  async build(chunks: AsyncIterable<Uint8Array>, metadata: Metadata): Promise<NodeRef> {
+    const { layout, maxFileLinks, rawLeaves } = this.#settings
+    const tree = { writer: this.#writer, maxLinks: maxFileLinks, metadata }
+    if (layout === 'trickle') return await buildTrickle(this.#leaves(chunks), tree)
+    if (!hasMetadata(metadata)) return (await buildBalanced(this.#leaves(chunks), tree)) ?? (await this.#leaf(NO_BYTES))
+    const { few, all } = await lookAhead(chunks)
+    if (few === undefined) return (await buildBalanced(this.#leaves(all), tree))!
+    const [only] = few
+    if (!rawLeaves) return await this.#rootOfOneChunk(only ?? NO_BYTES, metadata)
+    return await buildParent(only === undefined ? [] : [await this.#leaf(only)], tree)
+  }
+
+  async *#leaves(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<FilePart> {
+    for await (const chunk of chunks) yield await this.#leaf(chunk)
+  }
+
+  async #leaf(content: Uint8Array): Promise<FilePart> {
+    const { rawLeaves, layout } = this.#settings
+    const form: LeafForm = rawLeaves ? 'raw' : layout === 'trickle' ? 'raw-node' : 'file'
+    const block = leafBlock(form, content)
+    const cid = this.#writer.cidOf(rawLeaves ? RAW : DAG_PB, block)
+    const offset = this.#offset
+    this.#offset += content.byteLength
+    if (!isIdentity(cid)) await this.puts.start(() => this.#putLeaf({ cid, block, content, offset }))
+    return { cid, tsize: block.byteLength, bytes: content.byteLength }
+  }
+
+  /** Leaf and root in one. It is no leaf that can be made from the content alone, so the writer keeps it. */
+  async #rootOfOneChunk(content: Uint8Array, metadata: Metadata): Promise<NodeRef> {
+    const fileSize = content.byteLength
+    return await this.#writer.save({ type: 'file', data: content, fileSize, blockSizes: [], ...metadata })
+  }
+}
+
+function hasMetadata({ mode, mtime }: Metadata): boolean {
+  return Boolean(mode) || mtime !== undefined
+}
+
+/** The chunks if there are less than two of them, else all of them as a stream. */
+async function lookAhead(
+  chunks: AsyncIterable<Uint8Array>,
+): Promise<{ few: Uint8Array[]; all?: undefined } | { few?: undefined; all: AsyncIterable<Uint8Array> }> {
+  const iterator: AsyncIterator<Uint8Array, undefined> = chunks[Symbol.asyncIterator]()
+  const first = await iterator.next()
+  if (first.done === true) return { few: [] }
+  const second = await iterator.next()
+  if (second.done === true) return { few: [first.value] }
+  const all = async function* () {
+    try {
+      yield first.value
+      for (let next: IteratorResult<Uint8Array, undefined> = second; next.done !== true; next = await iterator.next())
+        yield next.value
+    } finally {
+      await iterator.return?.()
     }
   }
+  return { all: all() }
 }

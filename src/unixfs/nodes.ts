@@ -1,56 +1,65 @@
 /**
- * The dag-pb nodes that we make ourselves: folders and symlinks, as Kubo encodes them. Files come from `importer.ts`;
- * whoever builds a tree (`node/operations/add.ts`) makes children first and hands a folder its finished entries.
+ * Folders and symlinks as Kubo encodes them. Files come from `importer.ts`; whoever builds a tree
+ * (`node/operations/import-tree.ts`) makes children first and hands a folder its finished entries.
  * @see https://specs.ipfs.tech/unixfs/#dag-pb-directory
  */
 
-import type { AbortOptions } from '../common/abort.ts'
-import { bytesFieldLength, varintFieldLength } from '../common/protobuf.ts'
-import { KiB } from '../common/units.ts'
-import type { DirectoryEntry } from './directory-entry.ts'
+import { bytesFieldLength } from '../common/protobuf.ts'
 import { buildShards } from './hamt.ts'
-import { type BlockSink, type NodeRef, saveNode } from './save-node.ts'
-import { encodeUnixfs, type UnixfsData } from './unixfs-data.ts'
+import { type ImportSettings, MAX_DIRECTORY_BYTES } from './import-settings.ts'
+import { linkFieldLength, type NodeLink, type NodeRef, type NodeWriter } from './node-writer.ts'
+import { encodeUnixfs, type Metadata, type UnixfsData } from './unixfs-data.ts'
 
-/**
- * The largest folder of profile `unixfs-v1-2025` that stays one block; above it becomes a HAMT.
- * @see https://github.com/ipfs/specs/blob/main/src/ipips/ipip-0499.md
- */
-const MAX_PLAIN_DIRECTORY_BYTES = 256 * KiB
-
-const DIRECTORY: UnixfsData = { type: 'directory', blockSizes: [] }
-const DIRECTORY_DATA_BYTES = bytesFieldLength(encodeUnixfs(DIRECTORY).length)
+type DirectorySettings = Pick<ImportSettings, 'directorySize' | 'maxDirectoryLinks' | 'maxHamtFanout'>
 
 /**
  * Makes a folder, plain or sharded. Entries may come in any order; names have to differ.
  *
- * @throws P2PError `io`, `disk-full`
+ * @throws P2PError `limit`, `io`, `disk-full`
  */
 export async function buildDirectory(
-  entries: DirectoryEntry[],
-  store: BlockSink,
-  options: AbortOptions = {},
+  entries: NodeLink[],
+  writer: NodeWriter,
+  settings: DirectorySettings,
+  metadata: Metadata = {},
 ): Promise<NodeRef> {
-  if (plainDirectoryBytes(entries) > MAX_PLAIN_DIRECTORY_BYTES) return await buildShards(entries, store, options)
-  return await saveNode(DIRECTORY, entries.toSorted(byNameBytes), store, options)
+  const directory: UnixfsData = { type: 'directory', blockSizes: [], ...metadata }
+  if (isSharded(directory, entries, settings)) {
+    return await buildShards(entries, writer, { fanout: settings.maxHamtFanout, metadata })
+  }
+  return await writer.save(directory, entries.toSorted(byNameBytes))
 }
 
 /** Makes a symlink; `target` is kept as it is. @throws P2PError `io`, `disk-full` */
-export async function buildSymlink(target: string, store: BlockSink, options: AbortOptions = {}): Promise<NodeRef> {
-  return await saveNode({ type: 'symlink', data: Buffer.from(target, 'utf8'), blockSizes: [] }, [], store, options)
+export async function buildSymlink(
+  target: string,
+  writer: NodeWriter,
+  { mtime }: Pick<Metadata, 'mtime'> = {},
+): Promise<NodeRef> {
+  return await writer.save({ type: 'symlink', data: Buffer.from(target, 'utf8'), blockSizes: [], mtime })
 }
 
-/** The size of the block that holds these entries, without making it. */
-function plainDirectoryBytes(entries: DirectoryEntry[]): number {
-  return entries.reduce((sum, entry) => sum + linkBytes(entry), DIRECTORY_DATA_BYTES)
+function isSharded(
+  directory: UnixfsData,
+  entries: NodeLink[],
+  { directorySize, maxDirectoryLinks }: DirectorySettings,
+): boolean {
+  if (maxDirectoryLinks > 0 && entries.length > maxDirectoryLinks) return true
+  const bytes = directorySize === 'block' ? blockBytes(directory, entries) : linksBytes(entries)
+  return bytes > MAX_DIRECTORY_BYTES
 }
 
-function linkBytes({ name, cid, tsize }: DirectoryEntry): number {
-  const link = bytesFieldLength(cid.byteLength) + bytesFieldLength(Buffer.byteLength(name)) + varintFieldLength(tsize)
-  return bytesFieldLength(link)
+/** The size of the plain folder's block, without making it. */
+function blockBytes(directory: UnixfsData, entries: NodeLink[]): number {
+  const dataBytes = bytesFieldLength(encodeUnixfs(directory).byteLength)
+  return entries.reduce((sum, entry) => sum + linkFieldLength(entry), dataBytes)
+}
+
+function linksBytes(entries: NodeLink[]): number {
+  return entries.reduce((sum, { name, cid }) => sum + Buffer.byteLength(name) + cid.byteLength, 0)
 }
 
 /** dag-pb orders links by the bytes of their names, which is not the order of JavaScript's strings. */
-function byNameBytes(one: DirectoryEntry, other: DirectoryEntry): number {
+function byNameBytes(one: NodeLink, other: NodeLink): number {
   return Buffer.compare(Buffer.from(one.name), Buffer.from(other.name))
 }

@@ -12,8 +12,10 @@ import type { UnixfsData } from './unixfs-data.ts'
 
 /** The only hash function of HAMT folders: the first half of murmur3-x64-128. */
 export const MURMUR3_X64_64 = 0x22
+/** A bitfield has whole bytes. */
+export const MIN_FANOUT = 8
 /** boxo's limit; wider shards were a denial of service (CVE-2023-23625). */
-const MAX_FANOUT = 1024
+export const MAX_FANOUT = 1024
 
 /** The 64 bits of a name that say where it lies. */
 export function hashName(name: string): bigint {
@@ -89,8 +91,9 @@ export function readShard(unixfs: UnixfsData, links: DirectoryEntry[]): Shard {
   return shard
 }
 
-function isAllowedFanout(fanout: number): boolean {
-  return fanout >= 8 && fanout <= MAX_FANOUT && Number.isInteger(Math.log2(fanout))
+/** Powers of two between the bounds. */
+export function isAllowedFanout(fanout: number): boolean {
+  return fanout >= MIN_FANOUT && fanout <= MAX_FANOUT && Number.isInteger(Math.log2(fanout))
 }
 
 /** The positions of the set bits, ascending; the bitfield is a big-endian number, bit i for bucket i. */

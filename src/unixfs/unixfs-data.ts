@@ -1,6 +1,6 @@
 /**
  * The UnixFS message, which a dag-pb node carries as its data: what the node is, and how large. Written as Kubo writes
- * it, fields ascending, so that equal nodes get equal CIDs. Used by `nodes.ts`, `hamt.ts` (write) and `decode.ts` (read).
+ * it, fields ascending, so that equal nodes get equal CIDs. Used by `node-writer.ts` (write) and `decode.ts` (read).
  * @see https://specs.ipfs.tech/unixfs/#data-field
  */
 
@@ -27,7 +27,14 @@ export interface Mtime {
   nanoseconds: number
 }
 
-export interface UnixfsData {
+/** What a file, folder or symlink may say about itself. */
+export interface Metadata {
+  /** Permission bits with setuid, setgid and sticky, up to 0o7777; not written if 0. */
+  mode?: number | undefined
+  mtime?: Mtime | undefined
+}
+
+export interface UnixfsData extends Metadata {
   type: UnixfsType
   /** File content, a symlink's target, or a HAMT shard's bitfield. */
   data?: Uint8Array | undefined
@@ -37,9 +44,6 @@ export interface UnixfsData {
   blockSizes: number[]
   hashType?: number | undefined
   fanout?: number | undefined
-  /** Permission bits; not written if 0. */
-  mode?: number | undefined
-  mtime?: Mtime | undefined
 }
 
 const FIELD = { type: 1, data: 2, fileSize: 3, blockSizes: 4, hashType: 5, fanout: 6, mode: 7, mtime: 8 } as const

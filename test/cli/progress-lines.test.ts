@@ -99,7 +99,15 @@ describe('progress lines', () => {
     const unknown = { bytes: 0, totalBytes: null, bytesPerSecond: 0, etaSeconds: null }
     assert.equal(progressSentence(event({ ...unknown, phase: 'finding-providers' })), 'Finding providers  peers 0')
     assert.equal(
-      progressSentence({ type: 'add-progress', bytes: 3 * MiB, totalBytes: null, files: 2 }),
+      progressSentence({
+        type: 'add-progress',
+        bytes: 3 * MiB,
+        totalBytes: null,
+        totalFiles: null,
+        bytesPerSecond: 0,
+        etaSeconds: null,
+        files: 2,
+      }),
       'Adding  3.0 MiB  2 files',
     )
   })

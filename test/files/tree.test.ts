@@ -1,14 +1,27 @@
 import assert from 'node:assert/strict'
+import { statSync } from 'node:fs'
 import { appendFile, mkdir, symlink, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { MiB } from '../../src/common/units.ts'
-import { inspectPath, listFolder, readFileContent, readSymlink, scanTree } from '../../src/files/tree.ts'
+import {
+  type FolderPlace,
+  inspectPath,
+  listFolder,
+  readFileContent,
+  readSymlink,
+  scanTree,
+  topFolder,
+} from '../../src/files/tree.ts'
 import { randomBytes } from '../support/bytes.ts'
 import { makePipe } from '../support/special-files.ts'
 import { makeTempDir } from '../support/temp.ts'
 
 const VISIBLE = { hidden: false }
+
+function place(path: string): FolderPlace {
+  return topFolder(path, { identity: '' })
+}
 
 async function contentOf(path: string): Promise<Buffer> {
   const pieces: Uint8Array[] = []
@@ -74,7 +87,8 @@ test('a folder is listed in the order of name bytes, without what is hidden', as
   await mkdir(join(folder, 'sub'))
   await mkdir(join(folder, '.git'))
   await symlink('nowhere', join(folder, 'link'))
-  const { entries, skippedHidden } = await listFolder(folder, VISIBLE)
+  const sub = statSync(join(folder, 'sub'))
+  const { entries, skippedHidden } = await listFolder(place(folder), VISIBLE)
   assert.equal(skippedHidden, 3)
   assert.deepEqual(entries, [
     { kind: 'file', name: ' space', bytes: 6 },
@@ -82,11 +96,11 @@ test('a folder is listed in the order of name bytes, without what is hidden', as
     { kind: 'file', name: 'a', bytes: 1 },
     { kind: 'file', name: 'b', bytes: 1 },
     { kind: 'symlink', name: 'link' },
-    { kind: 'folder', name: 'sub' },
+    { kind: 'folder', name: 'sub', identity: `${sub.dev}-${sub.ino}` },
     { kind: 'file', name: '\uffee', bytes: 3 },
     { kind: 'file', name: '\u{1f600}', bytes: 4 },
   ])
-  const all = await listFolder(folder, { hidden: true })
+  const all = await listFolder(place(folder), { hidden: true })
   assert.equal(all.entries.length, 11)
   assert.equal(all.skippedHidden, 0)
 })
@@ -104,7 +118,7 @@ test('a scan adds up sizes and names everything that cannot be added', async (t)
   await writeFile(join(folder, 'a/one'), 'x'.repeat(100))
   await writeFile(join(folder, 'a/b/two'), 'x'.repeat(11))
   await writeFile(join(folder, 'a/.hidden'), 'x'.repeat(1000))
-  assert.deepEqual(await scanTree(folder, VISIBLE), { bytes: 111, problems: [] })
+  assert.deepEqual(await scanTree(folder, VISIBLE), { bytes: 111, files: 2, problems: [] })
   assert.equal((await scanTree(folder, { hidden: true })).bytes, 1111)
   assert.equal((await scanTree(join(folder, 'a/.hidden'), VISIBLE)).bytes, 1000)
 
@@ -127,5 +141,5 @@ test('what does not exist is not found; what cannot be read is told', async (t) 
   await assert.rejects(scanTree(join(folder, 'gone'), VISIBLE), { code: 'not-found' })
   await writeFile(join(folder, 'file'), 'x')
   await assert.rejects(inspectPath(join(folder, 'file/below')), { code: 'io', message: /ENOTDIR/ })
-  await assert.rejects(listFolder(join(folder, 'file'), VISIBLE), { code: 'io', message: /ENOTDIR/ })
+  await assert.rejects(listFolder(place(join(folder, 'file')), VISIBLE), { code: 'io', message: /ENOTDIR/ })
 })

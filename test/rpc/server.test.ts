@@ -226,7 +226,15 @@ test('a caller that stops reading holds up nothing, and costs no memory', async 
     get: async (_ref, { onProgress }) => {
       for (let count = 0; count < events; count++) {
         onProgress?.({ type: 'note', message: `note ${count}` })
-        onProgress?.({ type: 'add-progress', bytes: count, totalBytes: null, files: 0 })
+        onProgress?.({
+          type: 'add-progress',
+          bytes: count,
+          totalBytes: null,
+          totalFiles: null,
+          bytesPerSecond: 0,
+          etaSeconds: null,
+          files: 0,
+        })
         if (count % 1000 === 0) await new Promise((resolve) => setImmediate(resolve))
       }
       finished = true

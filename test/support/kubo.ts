@@ -69,11 +69,13 @@ export async function noKubo(): Promise<string | false> {
   return 'no Kubo: run `npm run kubo:build` (needs Go), or name its binary in KUBO_BINARY'
 }
 
-/** Starts a node without content that knows no other and listens on 127.0.0.1 alone; it ends with the scope. */
-export async function startKubo(
-  scope: CleanUpScope,
-  { profile = 'unixfs-v1-2025', commandLimitMs = COMMAND_LIMIT_MS }: KuboOptions = {},
-): Promise<Kubo> {
+/** A repo of Kubo without a running node: commands work in it offline. @returns a function that runs `ipfs`, see {@link Kubo} */
+export async function initKubo(scope: CleanUpScope, profile: KuboProfile): Promise<Kubo['ipfs']> {
+  const { ipfs } = await makeRepo(scope, profile, COMMAND_LIMIT_MS)
+  return (...args) => ipfs('--offline', ...args)
+}
+
+async function makeRepo(scope: CleanUpScope, profile: KuboProfile, commandLimitMs: number) {
   const binary = await findKubo()
   if (binary === undefined) throw new Error('there is no Kubo here')
   const repo = await makeTempDir(scope)
@@ -82,8 +84,16 @@ export async function startKubo(
     const { stdout } = await run(binary, args, { env, timeout: commandLimitMs, maxBuffer: 64 * MiB })
     return stdout.trim()
   }
-
   await ipfs('init', '--profile', `test,${profile}`)
+  return { binary, repo, env, ipfs }
+}
+
+/** Starts a node without content that knows no other and listens on 127.0.0.1 alone; it ends with the scope. */
+export async function startKubo(
+  scope: CleanUpScope,
+  { profile = 'unixfs-v1-2025', commandLimitMs = COMMAND_LIMIT_MS }: KuboOptions = {},
+): Promise<Kubo> {
+  const { binary, repo, env, ipfs } = await makeRepo(scope, profile, commandLimitMs)
   await keepToLoopback(join(repo, 'config'))
   await startDaemon(scope, binary, env)
   const { ID, Addresses } = JSON.parse(await ipfs('id')) as { ID: string; Addresses: string[] }

@@ -2,18 +2,20 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { P2PError } from '../../src/common/errors.ts'
 import { MiB } from '../../src/common/units.ts'
+import { importSettings } from '../../src/unixfs/import-settings.ts'
 import { importFile } from '../../src/unixfs/importer.ts'
-import type { BlockSink, NodeRef } from '../../src/unixfs/save-node.ts'
+import type { BlockSink, NodeRef } from '../../src/unixfs/node-writer.ts'
 import { randomBytes, randomChunks } from '../support/bytes.ts'
 import { exportWithLibrary } from '../support/library-exporter.ts'
 import { MemoryBlockStore } from '../support/memory-blockstore.ts'
+import { nodeWriter } from '../support/nodes.ts'
 import { vectors } from '../support/vectors.ts'
 
 const nowhere = { put: async () => {} }
 
 /** Leaves and inner nodes into the same store. */
 async function importInto(store: BlockSink, content: AsyncIterable<Uint8Array>): Promise<NodeRef> {
-  return await importFile(content, store, (cid, bytes) => store.put(cid, bytes))
+  return await importFile(content, nodeWriter(store), importSettings(), ({ cid, block }) => store.put(cid, block))
 }
 
 async function* stream(pieces: Iterable<Uint8Array>): AsyncGenerator<Uint8Array> {
@@ -47,8 +49,8 @@ test('every leaf comes with the place of its content in the file, and inner node
   const content = randomBytes('places', 5 * MiB + 17)
   const inner = new MemoryBlockStore()
   const leaves = new Map<number, Uint8Array>()
-  await importFile(stream([content]), inner, async (_cid, bytes, offset) => {
-    leaves.set(offset, bytes)
+  await importFile(stream([content]), nodeWriter(inner), importSettings(), async ({ content: leaf, offset }) => {
+    leaves.set(offset, leaf)
   })
   const offsets = [...leaves.keys()].sort((a, b) => a - b)
   assert.deepEqual(

@@ -3,11 +3,10 @@ import { test } from 'node:test'
 import { blockKey, parseCid, rawCid } from '../../src/dag/cid.ts'
 import { decodeNode } from '../../src/unixfs/decode.ts'
 import type { DirectoryEntry } from '../../src/unixfs/directory-entry.ts'
-import { buildShards } from '../../src/unixfs/hamt.ts'
-import { buildDirectory, buildSymlink } from '../../src/unixfs/nodes.ts'
 import { rawBlock } from '../support/blocks.ts'
 import { exportWithLibrary } from '../support/library-exporter.ts'
 import { MemoryBlockStore } from '../support/memory-blockstore.ts'
+import { buildDirectory, buildShards, buildSymlink } from '../support/nodes.ts'
 import { folderNames, vectors } from '../support/vectors.ts'
 
 function fileEntry(name: string, content: string, store: MemoryBlockStore): DirectoryEntry {
@@ -30,7 +29,7 @@ test('a forced HAMT gets the CID of Kubo and reads back whole', async () => {
   const store = new MemoryBlockStore()
   const numbers = Array.from({ length: 2000 }, (_, index) => index + 1)
   const entries = numbers.map((number) => fileEntry(`file${number}`, `${number}\n`, store))
-  const { cid } = await buildShards(entries, store, {})
+  const { cid } = await buildShards(entries, store)
   assert.equal(cid.toString(), vectors.shardedFolder)
   const found = await exportWithLibrary(cid, store)
   for (const number of numbers) assert.equal(found.get(`file${number}`)?.toString(), `${number}\n`)
@@ -72,5 +71,5 @@ test('a symlink is its target in nine bytes and more', async () => {
 
 test('two names with one hash are refused, not looped over', async () => {
   const entry = { name: 'same', cid: rawCid(parseCid(vectors.shardedFolder).multihash), tsize: 1 }
-  await assert.rejects(buildShards([entry, entry], new MemoryBlockStore(), {}), { code: 'limit' })
+  await assert.rejects(buildShards([entry, entry], new MemoryBlockStore()), { code: 'limit' })
 })

@@ -4,13 +4,11 @@ import type { CID } from 'multiformats/cid'
 import { P2PError } from '../../src/common/errors.ts'
 import type { BlockReader } from '../../src/dag/block.ts'
 import { blockKey } from '../../src/dag/cid.ts'
-import { buildShards } from '../../src/unixfs/hamt.ts'
-import { buildDirectory, buildSymlink } from '../../src/unixfs/nodes.ts'
 import { resolvePath } from '../../src/unixfs/path.ts'
-import { saveNode } from '../../src/unixfs/save-node.ts'
 import { bucketAt, bucketPrefix, hashName } from '../../src/unixfs/shard.ts'
 import { rawBlock } from '../support/blocks.ts'
 import { MemoryBlockStore } from '../support/memory-blockstore.ts'
+import { buildDirectory, buildShards, buildSymlink, saveNode } from '../support/nodes.ts'
 
 class CountingReader implements BlockReader {
   readonly #store: MemoryBlockStore
@@ -35,7 +33,7 @@ async function tree() {
   const file = { cid: leaf.cid, tsize: 4 }
   const inner = await buildDirectory([{ name: 'Notes.txt', ...file }], store)
   const names = Array.from({ length: 600 }, (_, index) => `entry-${index}`)
-  const many = await buildShards([...names.map((name) => ({ name, ...file })), { name: 'folder', ...inner }], store, {})
+  const many = await buildShards([...names.map((name) => ({ name, ...file })), { name: 'folder', ...inner }], store)
   const link = await buildSymlink('inner', store)
   const root = await buildDirectory(
     [
@@ -102,8 +100,8 @@ test('a sub-shard that is not one of the same folder is bad data', async () => {
     data: Uint8Array.of(1 << bucket),
     blockSizes: [],
   } as const
-  for (const below of [{ cid: inner, tsize: 0 }, await buildShards([{ name: 'a', cid: inner, tsize: 0 }], store, {})]) {
-    const root = await saveNode({ ...narrow, blockSizes: [] }, [{ ...below, name: bucketPrefix(bucket, 8) }], store, {})
+  for (const below of [{ cid: inner, tsize: 0 }, await buildShards([{ name: 'a', cid: inner, tsize: 0 }], store)]) {
+    const root = await saveNode({ ...narrow, blockSizes: [] }, [{ ...below, name: bucketPrefix(bucket, 8) }], store)
     await assert.rejects(resolvePath(root.cid, ['wanted'], reader), { code: 'bad-data', message: /not a shard of it/ })
   }
 })
@@ -122,7 +120,7 @@ test('a HAMT that goes on below the last bit of the hash ends', async () => {
       data: bitfield,
       blockSizes: [] as number[],
     } as const
-    below = await saveNode(unixfs, [{ ...below, name: bucketPrefix(bucket, 256) }], store, {})
+    below = await saveNode(unixfs, [{ ...below, name: bucketPrefix(bucket, 256) }], store)
   }
   const reader = new CountingReader(store)
   await assert.rejects(resolvePath(below.cid, ['wanted'], reader), { code: 'not-found' })

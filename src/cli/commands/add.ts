@@ -1,19 +1,17 @@
 /** `p2p add`: paths or stdin -> CIDs on stdout. */
 
 import { resolve } from 'node:path'
+import { systemClock } from '../../common/clock.ts'
 import { P2PError } from '../../common/errors.ts'
 import { formatBytes } from '../../common/units.ts'
 import type { AddedRoot, AddOptions, AddResult, AddSource, Api } from '../../node/api.ts'
 import { type Context, withNode } from '../context.ts'
+import { type ImportFlags, importOptionsFrom } from '../import-options.ts'
 import type { Outcome } from '../outcome.ts'
-
-export interface ImportFlags {
-  hidden?: boolean
-  nocopy?: boolean
-}
 
 export interface AddFlags extends ImportFlags {
   pin: boolean
+  onlyHash?: boolean
   timeout?: number
 }
 
@@ -34,14 +32,13 @@ export async function add(context: Context, paths: string[], flags: AddFlags): P
       output.event('root', { ...asGiven(root) })
     },
   }
-  const { result, links } = await withNode(
-    context,
-    { command: 'p2p add', holdTimeoutMs: flags.timeout },
-    async (node) => {
-      const result = await node.add(sourcesOf(context, paths), options)
-      return { result, links: result.reachable ? await linksTo(node, result.roots, context) : [] }
-    },
-  )
+  const sources = sourcesOf(context, paths)
+  const { result, links } = await (flags.onlyHash === true
+    ? hashOnly(sources, options)
+    : withNode(context, { command: 'p2p add', holdTimeoutMs: flags.timeout }, async (node) => {
+        const result = await node.add(sources, options)
+        return { result, links: result.reachable ? await linksTo(node, result.roots, context) : [] }
+      }))
 
   const roots = result.roots.map((root, index) => ({ ...asGiven(root), ...(links[index] && { link: links[index] }) }))
   const failures = result.failures.map(asGiven)
@@ -51,6 +48,12 @@ export async function add(context: Context, paths: string[], flags: AddFlags): P
     problems: failures.map(({ path, message }) => `${path} is not added: ${message}`),
     failure: partialFailure(result),
   }
+}
+
+/** Needs no repo, and makes none. */
+async function hashOnly(sources: AddSource[], options: AddOptions): Promise<{ result: AddResult; links: string[] }> {
+  const { hashSources } = await import('../../node/operations/add.ts')
+  return { result: await hashSources({ clock: systemClock }, sources, options), links: [] }
 }
 
 async function linksTo(node: Api, roots: AddedRoot[], { signal }: Context): Promise<string[]> {
@@ -83,8 +86,9 @@ export function assertPossible(paths: string[], flags: ImportFlags): void {
   }
 }
 
-export function addOptionsFrom({ signal, output }: Context, { hidden, nocopy }: ImportFlags): AddOptions {
-  return { hidden, copy: nocopy !== true, signal, onProgress: output.onProgress }
+/** @throws P2PError `usage` */
+export function addOptionsFrom({ signal, output, cwd }: Context, flags: ImportFlags): AddOptions {
+  return { ...importOptionsFrom(flags, cwd), signal, onProgress: output.onProgress }
 }
 
 export function sourcesOf(context: Context, paths: string[]): AddSource[] {
@@ -107,13 +111,10 @@ function absolute({ cwd }: Context, path: string): string {
 }
 
 /** What was added, and what was left out. */
-export function addedFacts({ roots, skippedHidden }: AddResult, { nocopy }: ImportFlags): string[] {
-  const lines = []
-  if (skippedHidden > 0) {
-    lines.push(`Left out ${skippedHidden} hidden ${skippedHidden === 1 ? 'entry' : 'entries'}; --hidden takes them in.`)
-  }
-  if (roots.length > 0) {
-    const bytes = roots.reduce((sum, root) => sum + root.bytes, 0)
+export function addedFacts(result: AddResult, { nocopy }: ImportFlags): string[] {
+  const lines = leftOut(result)
+  if (result.roots.length > 0) {
+    const bytes = result.roots.reduce((sum, root) => sum + root.bytes, 0)
     lines.push(`Added ${formatBytes(bytes)}.`)
     if (nocopy === true)
       lines.push('The content was not copied: it can be fetched as long as nobody changes or moves the files.')
@@ -121,7 +122,13 @@ export function addedFacts({ roots, skippedHidden }: AddResult, { nocopy }: Impo
   return lines
 }
 
+function leftOut({ skippedHidden }: AddResult): string[] {
+  if (skippedHidden === 0) return []
+  return [`Left out ${skippedHidden} hidden ${skippedHidden === 1 ? 'entry' : 'entries'}; --hidden takes them in.`]
+}
+
 function summaryOf(result: AddResult, flags: AddFlags, links: string[]): string[] {
+  if (flags.onlyHash === true) return [...leftOut(result), 'Nothing is kept: this was --only-hash.']
   const facts = addedFacts(result, flags)
   if (result.roots.length === 0) return facts
   if (!result.reachable) {

@@ -7,18 +7,11 @@ import type { AddResult } from '../../node/api.ts'
 import { parseAnnounceAddress, parseListenAddress } from '../addresses.ts'
 import { type Context, nodeOptionsFor } from '../context.ts'
 import type { LimitFlags } from '../flags.ts'
+import type { ImportFlags } from '../import-options.ts'
 import { linkTo } from '../links.ts'
 import type { Outcome } from '../outcome.ts'
 import { servePrinter } from '../serve-printer.ts'
-import {
-  addedFacts,
-  addOptionsFrom,
-  assertPossible,
-  givenPaths,
-  type ImportFlags,
-  partialFailure,
-  sourcesOf,
-} from './add.ts'
+import { addedFacts, addOptionsFrom, assertPossible, givenPaths, partialFailure, sourcesOf } from './add.ts'
 
 export interface ShareFlags extends ImportFlags, LimitFlags {
   listen?: string[]

@@ -1,7 +1,7 @@
 /** `p2p add` and `p2p share`: their flags and help. */
 
-import type { Command } from 'commander'
 import { addAddresses, addHoldTimeout, addLimits, type Declare } from './declaration.ts'
+import { addImportFlags } from './import.ts'
 
 export const declareAdd: Declare = (program, run) => {
   const add = program
@@ -13,6 +13,7 @@ export const declareAdd: Declare = (program, run) => {
     )
     .argument('<path...>', 'files and folders; "-" reads stdin')
     .option('--no-pin', 'do not protect them from garbage collection')
+    .option('-n, --only-hash', 'print the CIDs, and keep nothing')
   addHoldTimeout(addImportFlags(add)).action((paths, flags) =>
     run(async (context) => (await import('../commands/add.ts')).add(context, paths, flags)),
   )
@@ -29,11 +30,4 @@ export const declareAdd: Declare = (program, run) => {
   addHoldTimeout(addLimits(addAddresses(addImportFlags(share)))).action((paths, flags) =>
     run(async (context) => (await import('../commands/share.ts')).share(context, paths, flags)),
   )
-}
-
-/** How files become blocks. */
-function addImportFlags(command: Command): Command {
-  return command
-    .option('--hidden', 'take in files and folders whose name starts with a dot')
-    .option('--nocopy', 'serve files from where they stand, as long as nobody changes them')
 }

@@ -4,27 +4,31 @@
  */
 
 import { basename } from 'node:path'
+import type { CID } from 'multiformats/cid'
 import type { BlockStore } from '../../blockstore/blockstore.ts'
 import type { References } from '../../blockstore/references.ts'
-import { type AbortOptions, raceAbort } from '../../common/abort.ts'
 import type { Clock } from '../../common/clock.ts'
-import { hasCode, localIoError, type P2PError } from '../../common/errors.ts'
-import type { OnProgress } from '../../common/progress.ts'
-import { type LeafTaker, ReferencedImport } from '../../files/referenced-import.ts'
+import { hasCode, P2PError } from '../../common/errors.ts'
+import { readIgnoreRules } from '../../files/ignore-rules.ts'
 import { Storing } from '../../files/storing.ts'
-import { scanTree, type TreeSummary } from '../../files/tree.ts'
+import { scanTree, type TreeOptions, type TreeSummary } from '../../files/tree.ts'
 import type { Hold } from '../../pin/hold.ts'
 import type { Pins } from '../../pin/pins.ts'
-import type { BlockSink, NodeRef } from '../../unixfs/save-node.ts'
+import { type ImportSettings, importSettings } from '../../unixfs/import-settings.ts'
+import { linkTo } from '../../unixfs/node-writer.ts'
+import { buildDirectory } from '../../unixfs/nodes.ts'
 import type { AddedRoot, AddOptions, AddResult, AddSource } from '../api.ts'
-import { type ImportCounts, importContent, importTree } from './import-tree.ts'
-
-const PROGRESS_INTERVAL_MS = 100
+import { type ProgressReporter, progressReporter } from './add-progress.ts'
+import { type MetadataRule, metadataRule } from './entry-metadata.ts'
+import { type Imported, SourceImporter } from './import-source.ts'
+import type { ImportCounts } from './import-tree.ts'
 
 export interface AddDependencies {
-  store: BlockStore
-  references: References
-  pins: Pick<Pins, 'add' | 'holding'>
+  store: Pick<BlockStore, 'put' | 'sync'>
+  /** Left out where content is copied always. */
+  references?: References | undefined
+  /** Left out where nothing is kept. */
+  pins?: Pick<Pins, 'add' | 'holding'> | undefined
   clock: Clock
 }
 
@@ -32,154 +36,205 @@ export interface AddDependencies {
  * Imports every source, in order. One that cannot be read as a whole gets no CID and the others go on; a store that
  * cannot be written ends the call.
  *
- * @throws P2PError `not-found` before anything is imported if a path does not exist; `io`, `disk-full` of the store; the
- * signal's reason when aborted
+ * @throws P2PError before anything is imported: `usage` for settings that do not go together, `not-found` if a path does
+ * not exist; later `io`, `disk-full` of the store; the signal's reason when aborted
  */
 export async function addSources(
-  { store, references, pins, clock }: AddDependencies,
+  parts: AddDependencies,
   sources: AddSource[],
   options: AddOptions = {},
 ): Promise<AddResult> {
-  const { signal, hidden = false, pin = true, copy = true, onRoot, onProgress } = options
-  const summaries = await scanSources(sources, { hidden, signal })
-  const counts: ImportCounts = { bytes: 0, files: 0, skippedHidden: 0 }
-  const report = progressReporter(counts, totalBytes(summaries), clock, onProgress)
-  const storing = new Storing()
-  const result: AddResult = { roots: [], failures: [], skippedHidden: 0, reachable: false }
+  if (options.wrap === true) assertNamesDiffer(sources)
+  const run = await AddRun.prepare(parts, sources, options)
+  await (options.wrap === true ? run.addWrapped() : run.addEach())
+  return run.result()
+}
 
-  const importing = { signal, hidden, counts, onCounts: report.changed }
-  const importSource = async (source: AddSource, hold: Hold): Promise<NodeRef> => {
-    const held = hold.over(store)
-    const sink: BlockSink = { put: (cid, bytes) => storing.run(() => held.put(cid, bytes, { signal })) }
-    const copied: LeafTaker = {
-      putLeaf: (cid, bytes) => sink.put(cid, bytes),
-      close: async () => {},
+/** Tells the CIDs that {@link addSources} would give, and keeps nothing. */
+export async function hashSources(
+  { clock }: Pick<AddDependencies, 'clock'>,
+  sources: AddSource[],
+  options: AddOptions = {},
+): Promise<AddResult> {
+  const nowhere = { put: async () => {}, sync: async () => {} }
+  return await addSources({ store: nowhere, clock }, sources, options)
+}
+
+interface ScannedSource {
+  source: AddSource
+  /** Undefined for a stream. */
+  summary: TreeSummary | undefined
+}
+
+interface Recipe {
+  settings: ImportSettings
+  metadata: MetadataRule
+  tree: TreeOptions
+}
+
+class AddRun {
+  readonly #parts: AddDependencies
+  readonly #options: AddOptions
+  readonly #sources: ScannedSource[]
+  readonly #recipe: Recipe
+  readonly #storing = new Storing()
+  readonly #counts: ImportCounts = { bytes: 0, files: 0, skippedHidden: 0 }
+  readonly #report: ProgressReporter
+  readonly #roots: AddedRoot[] = []
+  readonly #failures: AddResult['failures'] = []
+
+  private constructor(parts: AddDependencies, sources: ScannedSource[], options: AddOptions, recipe: Recipe) {
+    this.#parts = parts
+    this.#sources = sources
+    this.#options = options
+    this.#recipe = recipe
+    const summaries = sources.map(({ summary }) => summary)
+    this.#report = progressReporter(this.#counts, summaries, parts.clock, options.onProgress)
+  }
+
+  /** Looks through the paths, so that mistakes show before hours of work. */
+  static async prepare(parts: AddDependencies, sources: AddSource[], options: AddOptions): Promise<AddRun> {
+    const settings = importSettings(options)
+    const metadata = metadataRule(options)
+    const tree: TreeOptions = {
+      signal: options.signal,
+      hidden: options.hidden ?? false,
+      isIgnored: await readIgnoreRules({ patterns: options.ignore, files: options.ignoreFiles }),
+      followLinks: options.followLinks ?? false,
+      withMetadata: metadata.readsEntries,
     }
-    if ('content' in source) {
-      const root = await importContent(readStream(source, { signal }), sink, copied, importing)
-      await storing.run(() => store.sync({ signal }))
-      return root
+    const scanned: ScannedSource[] = []
+    for (const source of sources) {
+      scanned.push({ source, summary: 'path' in source ? await scanTree(source.path, tree) : undefined })
     }
-    const inPlace = copy ? undefined : await ReferencedImport.open(references, source.path, storing)
+    return new AddRun(parts, scanned, options, { settings, metadata, tree })
+  }
+
+  result(): AddResult {
+    this.#report.finished()
+    const { skippedHidden } = this.#counts
+    return { roots: this.#roots, failures: this.#failures, skippedHidden, reachable: false }
+  }
+
+  async addEach(): Promise<void> {
+    for (const scanned of this.#sources) {
+      await this.#holding(async (importer, hold) => {
+        const imported = await this.#orFailure(scanned.source, async () => {
+          const done = await this.#import(importer, scanned)
+          await this.#makeDurable([done])
+          return done
+        })
+        if (imported?.root === undefined) return
+        const { path, root, bytes } = imported
+        await this.#keep({ path, cid: root.cid, bytes }, basename(path), hold)
+      })
+    }
+  }
+
+  /** All sources in one folder; without any of them it would not be what was asked for. */
+  async addWrapped(): Promise<void> {
+    await this.#holding(async (importer, hold) => {
+      const all: Imported[] = []
+      for (const scanned of this.#sources) {
+        const imported = await this.#orFailure(scanned.source, () => this.#import(importer, scanned))
+        if (imported !== undefined) all.push(imported)
+      }
+      if (this.#failures.length > 0) {
+        for (const { inPlace } of all) await inPlace?.forget()
+        return
+      }
+      const links = all.flatMap(({ path, root }) => (root === undefined ? [] : linkTo(basename(path), root)))
+      const { settings, metadata } = this.#recipe
+      const { cid } = await buildDirectory(links, importer.writer, settings, metadata.given)
+      await this.#makeDurable(all)
+      const bytes = all.reduce((sum, imported) => sum + imported.bytes, 0)
+      await this.#keep({ path: '', cid, bytes }, basename(all[0]!.path), hold)
+    })
+  }
+
+  async #holding(work: (importer: SourceImporter, hold: Hold | undefined) => Promise<void>): Promise<void> {
+    const { pins, references } = this.#parts
+    const { settings, metadata, tree } = this.#recipe
+    const { copy = true, emptyFolders = true, wrap = false } = this.#options
+    const workWith = async (hold?: Hold) => {
+      const importer = new SourceImporter({
+        store: this.#parts.store,
+        storing: this.#storing,
+        hold,
+        references: copy ? undefined : references,
+        importing: {
+          ...tree,
+          settings,
+          emptyFolders,
+          emptyTop: !wrap,
+          metadataOf: metadata.of,
+          counts: this.#counts,
+          onCounts: this.#report.changed,
+        },
+        metadata: metadata.given,
+      })
+      await work(importer, hold)
+    }
+    await (pins === undefined ? workWith() : pins.holding(workWith))
+  }
+
+  async #import(importer: SourceImporter, { source, summary }: ScannedSource): Promise<Imported> {
+    const problems = summary?.problems ?? []
+    if (problems.length > 0) throw new P2PError('io', describeProblems(problems))
+    return await importer.import(source)
+  }
+
+  async #makeDurable(all: Imported[]): Promise<void> {
     try {
-      const leaves = inPlace === undefined ? { openFile: async () => copied } : heldLeaves(inPlace, hold, storing)
-      const root = await importTree(source.path, sink, { ...importing, leaves })
-      await storing.run(() => store.sync({ signal }))
-      await inPlace?.finish(root.cid)
-      return root
+      await this.#storing.run(() => this.#parts.store.sync(this.#recipe.tree))
+      for (const { inPlace, root } of all) await (root === undefined ? inPlace?.forget() : inPlace?.finish(root.cid))
     } catch (error) {
-      await inPlace?.forget()
+      for (const { inPlace } of all) await inPlace?.forget()
       throw error
     }
   }
 
-  for (const [index, source] of sources.entries()) {
-    const path = 'path' in source ? source.path : source.name
-    const problems = summaries[index]?.problems ?? []
-    if (problems.length > 0) {
-      result.failures.push({ path, message: describeProblems(problems) })
-      continue
+  async #keep(root: { path: string; cid: CID; bytes: number }, name: string, hold: Hold | undefined): Promise<void> {
+    const { path, cid, bytes } = root
+    const { pin = true, onRoot } = this.#options
+    if (pin && hold !== undefined) await this.#parts.pins?.add({ cid, name, bytes, kind: 'recursive' }, hold)
+    const added: AddedRoot = { path, cid: cid.toString(), bytes }
+    this.#roots.push(added)
+    onRoot?.(added)
+  }
+
+  /** @returns undefined for a source that failed, which is noted then */
+  async #orFailure<T>(source: AddSource, work: () => Promise<T>): Promise<T | undefined> {
+    try {
+      return await work()
+    } catch (error) {
+      if (this.#storing.hasFailed || !hasCode(error, 'io', 'limit', 'not-found')) throw error
+      this.#failures.push({ path: 'path' in source ? source.path : source.name, message: error.message })
+      return undefined
     }
-    const bytesBefore = counts.bytes
-    await pins.holding(async (hold) => {
-      let root: NodeRef
-      try {
-        root = await importSource(source, hold)
-      } catch (error) {
-        if (storing.hasFailed || !hasCode(error, 'io', 'limit', 'not-found')) throw error
-        result.failures.push({ path, message: error.message })
-        return
-      }
-      const added: AddedRoot = { path, cid: root.cid.toString(), bytes: counts.bytes - bytesBefore }
-      if (pin) await pins.add({ cid: root.cid, name: basename(path), bytes: added.bytes, kind: 'recursive' }, hold)
-      result.roots.push(added)
-      onRoot?.(added)
-    })
-  }
-  report.finished()
-  return { ...result, skippedHidden: counts.skippedHidden }
-}
-
-/** Leaves that stay where they are, held like those that are copied. */
-function heldLeaves(
-  inPlace: ReferencedImport,
-  hold: Hold,
-  storing: Storing,
-): { openFile(path: string): Promise<LeafTaker> } {
-  return {
-    openFile: async (path) => {
-      const taker = await inPlace.openFile(path)
-      return {
-        putLeaf: async (cid, content, offset) => {
-          await storing.run(() => hold.add([cid]))
-          await taker.putLeaf(cid, content, offset)
-        },
-        close: () => taker.close(),
-      }
-    },
   }
 }
 
-/** Looks through the paths, so that mistakes show before hours of work; undefined stands for a stream. */
-async function scanSources(
-  sources: AddSource[],
-  options: { hidden: boolean; signal: AbortSignal | undefined },
-): Promise<(TreeSummary | undefined)[]> {
-  const summaries: (TreeSummary | undefined)[] = []
-  for (const source of sources) summaries.push('path' in source ? await scanTree(source.path, options) : undefined)
-  return summaries
-}
-
-function totalBytes(summaries: (TreeSummary | undefined)[]): number | null {
-  let total = 0
-  for (const summary of summaries) {
-    if (summary === undefined) return null
-    if (summary.problems.length === 0) total += summary.bytes
+/** @throws P2PError `usage` if the sources cannot stand side by side in one folder */
+function assertNamesDiffer(sources: AddSource[]): void {
+  const names = new Set<string>()
+  for (const source of sources) {
+    const name = 'path' in source ? basename(source.path) : ''
+    if (name === '') {
+      throw new P2PError('usage', '--wrap needs a name for each entry of the folder', {
+        hint: 'Neither stdin nor the root of the file system has one: save it under a name first, or leave out --wrap.',
+      })
+    }
+    if (names.has(name)) {
+      throw new P2PError('usage', `--wrap would put two entries named "${name}" into one folder`, {
+        hint: 'Add them one after the other, or rename one of them.',
+      })
+    }
+    names.add(name)
   }
-  return total
 }
 
 function describeProblems(problems: P2PError[]): string {
   const others = problems.length - 1
   return others === 0 ? problems[0]!.message : `${problems[0]!.message} (and ${others} more like this)`
-}
-
-/** The stream's content; ends at once when aborted, also while it waits for more. */
-async function* readStream(
-  { name, content }: Extract<AddSource, { name: string }>,
-  options: AbortOptions,
-): AsyncGenerator<Uint8Array> {
-  const pieces = content[Symbol.asyncIterator]()
-  try {
-    for (;;) {
-      const next = await raceAbort(pieces.next(), options)
-      if (next.done === true) return
-      yield next.value
-    }
-  } catch (error) {
-    options.signal?.throwIfAborted()
-    throw localIoError(error, 'read', name)
-  } finally {
-    // A stream that waits for more does not answer before it comes, so nothing waits for this.
-    pieces.return?.().catch(() => {})
-  }
-}
-
-function progressReporter(
-  counts: ImportCounts,
-  total: number | null,
-  clock: Clock,
-  onProgress: OnProgress | undefined,
-): { changed: () => void; finished: () => void } {
-  let lastMs = Number.NEGATIVE_INFINITY
-  const report = () => {
-    lastMs = clock.monotonicMs()
-    onProgress?.({ type: 'add-progress', bytes: counts.bytes, totalBytes: total, files: counts.files })
-  }
-  return {
-    changed: () => {
-      if (clock.monotonicMs() - lastMs >= PROGRESS_INTERVAL_MS) report()
-    },
-    finished: report,
-  }
 }

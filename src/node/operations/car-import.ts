@@ -47,7 +47,15 @@ async function storeBlocks(
     await store.put(cid, bytes, { signal })
     counts.blocks++
     counts.blockBytes += bytes.byteLength
-    onProgress?.({ type: 'add-progress', bytes: counts.blockBytes, totalBytes: null, files: counts.blocks })
+    onProgress?.({
+      type: 'add-progress',
+      bytes: counts.blockBytes,
+      totalBytes: null,
+      files: counts.blocks,
+      totalFiles: null,
+      bytesPerSecond: 0,
+      etaSeconds: null,
+    })
   }
   return counts
 }

@@ -1,15 +1,16 @@
 /**
- * Imports what stands at one local path, folders bottom-up: children first, then the node that names them. Memory holds
- * the entries of one folder and of those it lies in. Called by `add.ts`.
+ * Imports what stands at one local path, folders bottom-up: children first, then the node that names them. The tree is
+ * walked in order while several files are imported at once; memory holds the entries of the folders that are not finished,
+ * which are those on the way down and a few more. Called by `add.ts`.
  */
 
 import { join } from 'node:path'
-import type { AbortOptions } from '../../common/abort.ts'
-import { mapBounded } from '../../common/concurrency.ts'
 import { P2PError } from '../../common/errors.ts'
-import { MiB } from '../../common/units.ts'
+import { WorkPool } from '../../common/work-pool.ts'
 import type { LeafTaker } from '../../files/referenced-import.ts'
 import {
+  type FolderPlace,
+  folderIn,
   inspectPath,
   type LocalEntry,
   listFolder,
@@ -17,15 +18,15 @@ import {
   readSymlink,
   refusedError,
   type TreeOptions,
+  topFolder,
 } from '../../files/tree.ts'
-import type { DirectoryEntry } from '../../unixfs/directory-entry.ts'
+import type { ImportSettings } from '../../unixfs/import-settings.ts'
 import { importFile } from '../../unixfs/importer.ts'
+import { linkTo, type NodeLink, type NodeRef, type NodeWriter } from '../../unixfs/node-writer.ts'
 import { buildDirectory, buildSymlink } from '../../unixfs/nodes.ts'
-import type { BlockSink, NodeRef } from '../../unixfs/save-node.ts'
+import type { Metadata } from '../../unixfs/unixfs-data.ts'
 
-/** Files up to this size are imported several at a time; of larger ones, each keeps a disk busy by itself. */
-const SMALL_FILE_BYTES = MiB
-const SMALL_FILES_AT_ONCE = 8
+const FILES_AT_ONCE = 8
 /** Readers follow at most 256 nodes down, and every folder may add a few levels of HAMT. */
 const MAX_FOLDER_DEPTH = 128
 
@@ -36,55 +37,47 @@ export interface ImportCounts {
   skippedHidden: number
 }
 
-/** Where the content of files goes; inner nodes go into the store always. */
-interface LeafKeeper {
+/** Where the content of files goes; inner nodes go to the writer always. */
+export interface LeafKeeper {
   /** @param path - of the file that is about to be read */
   openFile(path: string): Promise<LeafTaker>
 }
 
-export interface ImportTreeOptions extends TreeOptions {
-  leaves: LeafKeeper
+export interface ImportOptions extends TreeOptions {
+  settings: ImportSettings
+  writer: NodeWriter
+  /** Import folders that have nothing in them. */
+  emptyFolders: boolean
+  /** Import the named path even then. */
+  emptyTop: boolean
+  /** What a node says about the entry that it stands for. */
+  metadataOf(entry: Pick<LocalEntry, 'metadata'>): Metadata
   counts: ImportCounts
   /** Called after each change of `counts`. */
-  onCounts: () => void
+  onCounts(): void
 }
 
 /**
  * Imports the file, folder or symlink at `path`; its blocks are stored, not yet durable.
  *
+ * @returns undefined for an empty folder that is left out
  * @throws P2PError `io`, `disk-full`, `not-found`, `limit`; the signal's reason when aborted
  */
-export async function importTree(path: string, store: BlockSink, options: ImportTreeOptions): Promise<NodeRef> {
-  return await importEntry(path, await inspectPath(path), 0, store, options)
-}
-
-async function importEntry(
+export async function importTree(
   path: string,
-  entry: LocalEntry,
-  depth: number,
-  store: BlockSink,
-  options: ImportTreeOptions,
-): Promise<NodeRef> {
-  options.signal?.throwIfAborted()
-  if (entry.kind === 'file') {
-    const leaves = await options.leaves.openFile(path)
-    const file = await importContent(readFileContent(path, options), store, leaves, options)
-    await leaves.close()
-    return file
-  }
-  if (entry.kind === 'folder') return await importFolder(path, depth, store, options)
-  if (entry.kind === 'symlink') return await buildSymlink(await readSymlink(path), store, options)
-  throw refusedError(path, entry.reason)
+  leaves: LeafKeeper,
+  options: ImportOptions,
+): Promise<NodeRef | undefined> {
+  return await new TreeImport(leaves, options).import(path)
 }
 
-/** Imports one stream as a file. @throws P2PError `io`, `disk-full`; whatever `content` throws */
+/** Imports one stream as a file. @throws P2PError `limit`, `io`, `disk-full`; whatever `content` throws */
 export async function importContent(
   content: AsyncIterable<Uint8Array>,
-  store: BlockSink,
   leaves: Pick<LeafTaker, 'putLeaf'>,
-  options: AbortOptions & Pick<ImportTreeOptions, 'counts' | 'onCounts'>,
+  metadata: Metadata,
+  { writer, settings, counts, onCounts }: ImportOptions,
 ): Promise<NodeRef> {
-  const { counts, onCounts } = options
   const counted = async function* () {
     for await (const piece of content) {
       yield piece
@@ -92,34 +85,82 @@ export async function importContent(
       onCounts()
     }
   }
-  const file = await importFile(counted(), store, (cid, bytes, offset) => leaves.putLeaf(cid, bytes, offset), options)
+  const file = await importFile(counted(), writer, settings, (leaf) => leaves.putLeaf(leaf), metadata)
   counts.files++
   onCounts()
   return file
 }
 
-async function importFolder(
-  path: string,
-  depth: number,
-  store: BlockSink,
-  options: ImportTreeOptions,
-): Promise<NodeRef> {
-  if (depth > MAX_FOLDER_DEPTH) {
-    throw new P2PError('limit', `Cannot add ${path}: folders are nested deeper than ${MAX_FOLDER_DEPTH}`)
+/** Takes what an entry has become; undefined for one that is left out. */
+type Done = (node: NodeRef | undefined) => Promise<void>
+
+class TreeImport {
+  readonly #leaves: LeafKeeper
+  readonly #options: ImportOptions
+  readonly #work = new WorkPool(FILES_AT_ONCE)
+
+  constructor(leaves: LeafKeeper, options: ImportOptions) {
+    this.#leaves = leaves
+    this.#options = options
   }
-  const { entries, skippedHidden } = await listFolder(path, options)
-  options.counts.skippedHidden += skippedHidden
-  const isSmall = (entry: LocalEntry) =>
-    entry.kind !== 'folder' && !(entry.kind === 'file' && entry.bytes > SMALL_FILE_BYTES)
-  const importOne = async (entry: LocalEntry): Promise<DirectoryEntry> => {
-    const { cid, tsize } = await importEntry(join(path, entry.name), entry, depth + 1, store, options)
-    return { name: entry.name, cid, tsize }
+
+  async import(path: string): Promise<NodeRef | undefined> {
+    let root: NodeRef | undefined
+    const done: Done = async (node) => {
+      root = node
+    }
+    try {
+      const entry = await inspectPath(path, this.#options)
+      if (entry.kind === 'folder') await this.#visitFolder(topFolder(path, entry), entry, done)
+      else await this.#visitEntry(path, entry, done)
+    } catch (error) {
+      await this.#work.settle()
+      throw error
+    }
+    await this.#work.drain()
+    return root
   }
-  const large = await mapBounded(
-    entries.filter((entry) => !isSmall(entry)),
-    1,
-    importOne,
-  )
-  const small = await mapBounded(entries.filter(isSmall), SMALL_FILES_AT_ONCE, importOne)
-  return await buildDirectory([...large, ...small], store, options)
+
+  async #visitFolder(folder: FolderPlace, entry: LocalEntry, done: Done): Promise<void> {
+    if (folder.identities.length > MAX_FOLDER_DEPTH + 1) {
+      throw new P2PError('limit', `Cannot add ${folder.path}: folders are nested deeper than ${MAX_FOLDER_DEPTH}`)
+    }
+    const { entries, skippedHidden } = await listFolder(folder, this.#options)
+    const { counts, settings, writer, emptyFolders, emptyTop, metadataOf } = this.#options
+    counts.skippedHidden += skippedHidden
+    const links: NodeLink[] = []
+    const build = async () => await done(await buildDirectory(links, writer, settings, metadataOf(entry)))
+    if (entries.length === 0) {
+      const isLeftOut = !emptyFolders && !(emptyTop && folder.relativePath === '')
+      await this.#work.start(isLeftOut ? () => done(undefined) : build)
+      return
+    }
+    let missing = entries.length
+    for (const child of entries) {
+      const childDone: Done = async (node) => {
+        if (node !== undefined) links.push(linkTo(child.name, node))
+        missing--
+        if (missing === 0) await build()
+      }
+      if (child.kind === 'folder') await this.#visitFolder(folderIn(folder, child), child, childDone)
+      else await this.#visitEntry(join(folder.path, child.name), child, childDone)
+    }
+  }
+
+  async #visitEntry(path: string, entry: LocalEntry, done: Done): Promise<void> {
+    this.#options.signal?.throwIfAborted()
+    if (entry.kind === 'refused') throw refusedError(path, entry.reason)
+    await this.#work.start(async () => {
+      const { writer, metadataOf } = this.#options
+      if (entry.kind === 'symlink') await done(await buildSymlink(await readSymlink(path), writer, metadataOf(entry)))
+      else await done(await this.#importFile(path, metadataOf(entry)))
+    })
+  }
+
+  async #importFile(path: string, metadata: Metadata): Promise<NodeRef> {
+    const leaves = await this.#leaves.openFile(path)
+    const file = await importContent(readFileContent(path, this.#options), leaves, metadata, this.#options)
+    await leaves.close()
+    return file
+  }
 }

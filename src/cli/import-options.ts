@@ -1,0 +1,54 @@
+/** What the flags of `declarations/import.ts` say -> options of an import. Used by the commands that have them. */
+
+import { resolve } from 'node:path'
+import type { AddOptions } from '../node/api.ts'
+import { type ImportSwitches, importSettings } from '../unixfs/import-settings.ts'
+
+export interface ImportFlags extends ImportSwitches {
+  hidden?: boolean
+  ignore?: string[]
+  ignoreFile?: string[]
+  emptyDirs?: boolean
+  dereferenceSymlinks?: boolean
+  wrap?: boolean
+  nocopy?: boolean
+  preserveMode?: boolean
+  preserveMtime?: boolean
+  mode?: number
+  mtime?: string
+}
+
+/**
+ * @param cwd - what paths count from
+ * @throws P2PError `usage` for settings that do not go together, before anything is waited for
+ */
+export function importOptionsFrom(flags: ImportFlags, cwd: string): AddOptions {
+  const switches: ImportSwitches = {
+    profile: flags.profile,
+    cidVersion: flags.cidVersion,
+    rawLeaves: flags.rawLeaves,
+    chunker: flags.chunker,
+    trickle: flags.trickle,
+    maxFileLinks: flags.maxFileLinks,
+    maxDirectoryLinks: flags.maxDirectoryLinks,
+    maxHamtFanout: flags.maxHamtFanout,
+    hash: flags.hash,
+    inline: flags.inline,
+    inlineLimit: flags.inlineLimit,
+  }
+  importSettings(switches)
+  return {
+    ...switches,
+    hidden: flags.hidden,
+    ignore: flags.ignore,
+    ignoreFiles: flags.ignoreFile?.map((path) => resolve(cwd, path)),
+    emptyFolders: flags.emptyDirs,
+    followLinks: flags.dereferenceSymlinks,
+    wrap: flags.wrap,
+    copy: flags.nocopy !== true,
+    preserveMode: flags.preserveMode,
+    preserveMtime: flags.preserveMtime,
+    mode: flags.mode,
+    mtime: flags.mtime,
+  }
+}

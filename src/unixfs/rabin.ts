@@ -1,0 +1,72 @@
+/**
+ * Cuts where the Rabin fingerprint of the last 16 bytes ends in zeros, so that what is inserted into a file moves the
+ * cuts near it only. The fingerprint is of degree 53: 21 high bits and 32 low ones here, since a number of JavaScript has
+ * 32 bits to shift. Called by `chunker.ts`.
+ * @see https://github.com/ipfs/boxo/blob/main/chunker/rabin.go
+ * @see https://github.com/whyrusleeping/chunker/blob/master/chunker.go
+ */
+
+const POLYNOMIAL = 0x3df305dfb2a805n
+const DEGREE = 53n
+const WINDOW_BYTES = 16
+/** The high half holds bits 32 to 52; these are the top eight of them. */
+const TOP_BYTE_SHIFT = 13
+
+/** A chunk holds the window at least. */
+export const MIN_RABIN_BYTES = WINDOW_BYTES
+
+interface Table {
+  high: Int32Array
+  low: Int32Array
+}
+
+/** What a byte that leaves the window has added to the fingerprint. */
+const leaving = makeTable((byte) => remainder(byte << BigInt(8 * (WINDOW_BYTES - 1))))
+/** What the top byte, shifted beyond the degree, becomes modulo the polynomial, and itself, which it cancels. */
+const overflowing = makeTable((byte) => remainder(byte << DEGREE) | (byte << DEGREE))
+
+/**
+ * Where the first chunk ends: at most `max` bytes on.
+ *
+ * @param min - at least {@link MIN_RABIN_BYTES}
+ */
+export function rabinCut(
+  bytes: Uint8Array,
+  { min, average, max }: { min: number; average: number; max: number },
+): number {
+  const length = Math.min(bytes.byteLength, max)
+  const mask = 2 ** Math.floor(Math.log2(average)) - 1
+  let high = 0
+  let low = 0
+  for (let at = min - WINDOW_BYTES; at < length; at++) {
+    const gone = at < min ? 0 : bytes[at - WINDOW_BYTES]!
+    high ^= leaving.high[gone]!
+    low ^= leaving.low[gone]!
+    const top = high >>> TOP_BYTE_SHIFT
+    high = ((high << 8) | (low >>> 24)) ^ overflowing.high[top]!
+    low = ((low << 8) | bytes[at]!) ^ overflowing.low[top]!
+    if (at + 1 >= min && (low & mask) === 0) return at + 1
+  }
+  return length
+}
+
+function makeTable(entryFor: (byte: bigint) => bigint): Table {
+  const table = { high: new Int32Array(256), low: new Int32Array(256) }
+  for (let byte = 0; byte < 256; byte++) {
+    const value = entryFor(BigInt(byte))
+    table.high[byte] = Number(BigInt.asIntN(32, value >> 32n))
+    table.low[byte] = Number(BigInt.asIntN(32, value))
+  }
+  return table
+}
+
+/** Modulo the polynomial, over GF(2). */
+function remainder(value: bigint): bigint {
+  let rest = value
+  for (let degree = degreeOf(rest); degree >= DEGREE; degree = degreeOf(rest)) rest ^= POLYNOMIAL << (degree - DEGREE)
+  return rest
+}
+
+function degreeOf(value: bigint): bigint {
+  return BigInt(value.toString(2).length - 1)
+}
