@@ -16,6 +16,7 @@ import { parseCid } from '../dag/cid.ts'
 import { isLeaf, linksOf } from '../dag/links.ts'
 import { walkDag } from '../dag/walk.ts'
 import type { Database, Space, SpaceOperation } from '../database/database.ts'
+import type { Stamp } from '../files/tree.ts'
 import type { HolderId } from './held-blocks.ts'
 import type { Hold } from './hold.ts'
 import type { Pins } from './pins.ts'
@@ -26,24 +27,10 @@ const MS_NS = 1_000_000n
 /** Records that are removed together. */
 const RECORDS_PER_BATCH = 1024
 
-/** How an entry was when it was looked at. */
-export interface Stamp {
-  /** Tells it from how it is after any change. */
-  text: string
-  /** The last change of it or of what is said about it, in nanoseconds since 1970. */
-  changedNs: bigint
-}
-
 export interface KnownNode {
   cid: CID
   /** Bytes of all blocks below, as in dag-pb's links. */
   tsize: number
-}
-
-export interface KnownTree extends KnownNode {
-  /** Content of all its files. */
-  bytes: number
-  files: number
 }
 
 interface FolderRecord {
@@ -53,11 +40,9 @@ interface FolderRecord {
 
 interface TreeRecord {
   holder: HolderId
-  fingerprint: string
+  stamp: string
   cid: string
   tsize: number
-  bytes: number
-  files: number
 }
 
 /** The holder of a pin that was there before, in place of that of the import which made the same root again. */
@@ -83,14 +68,16 @@ export class ImportMemory {
     this.#space = parts.database.space('imported')
   }
 
-  /**
-   * What an import may believe, and a place for what it finds out.
-   *
-   * @param recipe - everything besides the files themselves that decides which CIDs they get, as text
-   * @param hold - of the import: has every block of what is believed
-   */
-  open(recipe: string, hold: Hold): ImportNotes {
-    return new ImportNotes(this.#parts, this.#space, recipe, hold)
+  /** What an import may believe, and a place for what it finds out. */
+  open(options: ImportNotesOptions): ImportNotes {
+    return new ImportNotes(this.#parts, this.#space, options)
+  }
+
+  /** The root of an import with this hold is pinned: what was noted is worth something from now on. */
+  async pinned(root: CID, hold: Hold): Promise<void> {
+    const holder = (await this.#parts.pins.get(root))?.holder
+    if (holder === undefined || holder === hold.id) return
+    await this.#space.put(keyOf('alias', hold.id), encode<AliasRecord>({ holder }))
   }
 
   /** Forgets what no pin stands for any more. @throws P2PError `io`, `disk-full` */
@@ -111,41 +98,51 @@ export class ImportMemory {
   }
 }
 
+export interface ImportNotesOptions {
+  /** Everything besides the files themselves that decides which CIDs they get. */
+  recipe: string
+  /** Of the import: gets every block of what is believed. */
+  hold: Hold
+  /** Believe nothing. */
+  rehash: boolean
+}
+
 export class ImportNotes {
   readonly #parts: ImportMemoryParts
   readonly #space: Space
   readonly #recipe: string
   readonly #hold: Hold
+  readonly #rehash: boolean
   readonly #startedNs: bigint
 
-  constructor(parts: ImportMemoryParts, space: Space, recipe: string, hold: Hold) {
+  constructor(parts: ImportMemoryParts, space: Space, { recipe, hold, rehash }: ImportNotesOptions) {
     this.#parts = parts
     this.#space = space
     this.#recipe = recipe
     this.#hold = hold
+    this.#rehash = rehash
     this.#startedNs = BigInt(parts.clock.wallMs()) * MS_NS
   }
 
-  /** Whether a later change of the entry would show in its stamp. */
-  isSettled({ changedNs }: Stamp): boolean {
+  #isSettled({ changedNs }: Stamp): boolean {
     return changedNs + SETTLED_AFTER_NS < this.#startedNs
   }
 
-  /** The tree at a path, if it is as it was. @param fingerprint - of everything in it */
-  async tree(path: string, fingerprint: string): Promise<KnownTree | undefined> {
+  /** What the file or folder at a path has become, if it is as it was. @param stamp - of all that is in it */
+  async tree(path: string, stamp: Stamp): Promise<KnownNode | undefined> {
     const record = await this.#read<TreeRecord>('tree', path)
-    if (record === undefined || record.fingerprint !== fingerprint) return undefined
-    const { cid, tsize, bytes, files, holder } = record
-    const node = { cid: parseCid(cid), tsize }
-    return (await this.#take([node.cid], holder)) ? { ...node, bytes, files } : undefined
+    if (record === undefined || record.stamp !== stamp.text) return undefined
+    const cid = parseCid(record.cid)
+    return (await this.#take([cid], record.holder)) ? { cid, tsize: record.tsize } : undefined
   }
 
-  async noteTree(path: string, fingerprint: string, { cid, tsize, bytes, files }: KnownTree): Promise<void> {
-    const holder = this.#hold.id
-    await this.#write<TreeRecord>('tree', path, { holder, fingerprint, cid: cid.toString(), tsize, bytes, files })
+  /** @param stamp - how it was before it was read */
+  async noteTree(path: string, stamp: Stamp, { cid, tsize }: KnownNode): Promise<void> {
+    if (!this.#isSettled(stamp)) return
+    await this.#write<TreeRecord>('tree', path, { holder: this.#hold.id, stamp: stamp.text, cid: `${cid}`, tsize })
   }
 
-  /** Those files of one folder that are as they were, by name. */
+  /** What those files of one folder have become that are as they were, by name. */
   async folder(path: string, stamps: ReadonlyMap<string, Stamp>): Promise<Map<string, KnownNode>> {
     const known = new Map<string, KnownNode>()
     const record = await this.#read<FolderRecord>('folder', path)
@@ -161,16 +158,9 @@ export class ImportNotes {
   async noteFolder(path: string, files: Iterable<[name: string, stamp: Stamp, node: KnownNode]>): Promise<void> {
     const record: FolderRecord = { holder: this.#hold.id, files: [] }
     for (const [name, stamp, { cid, tsize }] of files) {
-      if (this.isSettled(stamp)) record.files.push([name, stamp.text, cid.toString(), tsize])
+      if (this.#isSettled(stamp)) record.files.push([name, stamp.text, cid.toString(), tsize])
     }
     await this.#write('folder', path, record)
-  }
-
-  /** The import's root is pinned: what was noted is worth something from now on. */
-  async pinned(root: CID): Promise<void> {
-    const holder = (await this.#parts.pins.get(root))?.holder
-    if (holder === undefined || holder === this.#hold.id) return
-    await this.#space.put(keyOf('alias', this.#hold.id), encode<AliasRecord>({ holder }))
   }
 
   /**
@@ -194,6 +184,7 @@ export class ImportNotes {
   }
 
   async #read<T>(kind: Kind, path: string): Promise<T | undefined> {
+    if (this.#rehash) return undefined
     const value = await this.#space.get(keyOf(kind, this.#recipe, path))
     return value === undefined ? undefined : decode<T>(value)
   }

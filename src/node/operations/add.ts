@@ -13,6 +13,7 @@ import { readIgnoreRules } from '../../files/ignore-rules.ts'
 import { Storing } from '../../files/storing.ts'
 import { scanTree, type TreeOptions, type TreeSummary } from '../../files/tree.ts'
 import type { Hold } from '../../pin/hold.ts'
+import type { ImportMemory } from '../../pin/import-memory.ts'
 import type { Pins } from '../../pin/pins.ts'
 import { type ImportSettings, importSettings } from '../../unixfs/import-settings.ts'
 import { linkTo } from '../../unixfs/node-writer.ts'
@@ -29,6 +30,8 @@ export interface AddDependencies {
   references?: References | undefined
   /** Left out where nothing is kept. */
   pins?: Pick<Pins, 'add' | 'holding'> | undefined
+  /** Knows files that have not changed; left out to read all. */
+  memory?: Pick<ImportMemory, 'open' | 'pinned'> | undefined
   clock: Clock
 }
 
@@ -102,6 +105,7 @@ class AddRun {
       isIgnored: await readIgnoreRules({ patterns: options.ignore, files: options.ignoreFiles }),
       followLinks: options.followLinks ?? false,
       withMetadata: metadata.readsEntries,
+      withStamps: parts.memory !== undefined,
     }
     const scanned: ScannedSource[] = []
     for (const source of sources) {
@@ -153,10 +157,11 @@ class AddRun {
   }
 
   async #holding(work: (importer: SourceImporter, hold: Hold | undefined) => Promise<void>): Promise<void> {
-    const { pins, references } = this.#parts
+    const { pins, references, memory } = this.#parts
     const { settings, metadata, tree } = this.#recipe
-    const { copy = true, emptyFolders = true, wrap = false } = this.#options
+    const { copy = true, emptyFolders = true, wrap = false, rehash = false } = this.#options
     const workWith = async (hold?: Hold) => {
+      const notes = hold && memory?.open({ recipe: recipeText(settings, this.#options), hold, rehash })
       const importer = new SourceImporter({
         store: this.#parts.store,
         storing: this.#storing,
@@ -170,8 +175,11 @@ class AddRun {
           metadataOf: metadata.of,
           counts: this.#counts,
           onCounts: this.#report.changed,
+          // Where content stays in place, every leaf has to be noted anew.
+          memory: copy ? notes : undefined,
         },
         metadata: metadata.given,
+        notes,
       })
       await work(importer, hold)
     }
@@ -181,7 +189,7 @@ class AddRun {
   async #import(importer: SourceImporter, { source, summary }: ScannedSource): Promise<Imported> {
     const problems = summary?.problems ?? []
     if (problems.length > 0) throw new P2PError('io', describeProblems(problems))
-    return await importer.import(source)
+    return await importer.import(source, summary)
   }
 
   async #makeDurable(all: Imported[]): Promise<void> {
@@ -197,7 +205,10 @@ class AddRun {
   async #keep(root: { path: string; cid: CID; bytes: number }, name: string, hold: Hold | undefined): Promise<void> {
     const { path, cid, bytes } = root
     const { pin = true, onRoot } = this.#options
-    if (pin && hold !== undefined) await this.#parts.pins?.add({ cid, name, bytes, kind: 'recursive' }, hold)
+    if (pin && hold !== undefined) {
+      await this.#parts.pins?.add({ cid, name, bytes, kind: 'recursive' }, hold)
+      await this.#parts.memory?.pinned(cid, hold)
+    }
     const added: AddedRoot = { path, cid: cid.toString(), bytes }
     this.#roots.push(added)
     onRoot?.(added)
@@ -213,6 +224,12 @@ class AddRun {
       return undefined
     }
   }
+}
+
+/** Whatever decides, besides the files themselves, what an import makes of them. */
+function recipeText(settings: ImportSettings, options: AddOptions): string {
+  const { mode, mtime, preserveMode, preserveMtime, followLinks, emptyFolders, wrap, copy } = options
+  return JSON.stringify([settings, mode, mtime, preserveMode, preserveMtime, followLinks, emptyFolders, wrap, copy])
 }
 
 /** @throws P2PError `usage` if the sources cannot stand side by side in one folder */

@@ -5,7 +5,9 @@ import { type AbortOptions, raceAbort } from '../../common/abort.ts'
 import { localIoError } from '../../common/errors.ts'
 import { type LeafTaker, ReferencedImport } from '../../files/referenced-import.ts'
 import type { Storing } from '../../files/storing.ts'
+import type { TreeSummary } from '../../files/tree.ts'
 import type { Hold } from '../../pin/hold.ts'
+import type { ImportNotes } from '../../pin/import-memory.ts'
 import { type BlockSink, type NodeRef, NodeWriter } from '../../unixfs/node-writer.ts'
 import type { Metadata } from '../../unixfs/unixfs-data.ts'
 import type { AddSource } from '../api.ts'
@@ -33,6 +35,8 @@ export interface SourceImportInit {
   importing: Omit<ImportOptions, 'writer'>
   /** Of streams, which have none of their own. */
   metadata: Metadata
+  /** What is known of files that have not changed, and where it is noted; undefined for neither. */
+  notes: ImportNotes | undefined
 }
 
 export class SourceImporter {
@@ -51,7 +55,7 @@ export class SourceImporter {
   }
 
   /** @throws P2PError `io`, `disk-full`, `not-found`, `limit`; the signal's reason when aborted */
-  async import(source: AddSource): Promise<Imported> {
+  async import(source: AddSource, summary?: TreeSummary): Promise<Imported> {
     const { counts } = this.#importing
     const bytesBefore = counts.bytes
     if ('content' in source) {
@@ -60,11 +64,21 @@ export class SourceImporter {
       return { path: source.name, root, bytes: counts.bytes - bytesBefore, inPlace: undefined }
     }
     const { path } = source
-    const { references, storing } = this.#init
+    const { references, storing, notes } = this.#init
+    const stamp = summary?.stamp
+    const known = stamp && (await notes?.tree(path, stamp))
+    if (summary !== undefined && known !== undefined) {
+      counts.bytes += summary.bytes
+      counts.files += summary.files
+      counts.skippedHidden += summary.skippedHidden
+      return { path, root: known, bytes: summary.bytes, inPlace: undefined }
+    }
     const inPlace = references === undefined ? undefined : await ReferencedImport.open(references, path, storing)
     try {
       const leaves = inPlace === undefined ? { openFile: async () => this.#copied } : this.#heldLeaves(inPlace)
       const root = await importTree(path, leaves, this.#importing)
+      if (root !== undefined && stamp !== undefined)
+        await storing.run(async () => await notes?.noteTree(path, stamp, root))
       return { path, root, bytes: counts.bytes - bytesBefore, inPlace }
     } catch (error) {
       await inPlace?.forget()
