@@ -54,7 +54,7 @@ export async function openRepo(options: OpenRepoOptions): Promise<Repo> {
   // Before the database, which changes files when it is opened: what another version made is left untouched.
   await readKnownVersion(location, migrations)
   try {
-    await makeFolder(location.dataDir)
+    await makeFolder(location.databaseDir)
     const database = await takeDatabase(options)
     try {
       // Again, because whoever held the repo until now may have made it, or made it anew.

@@ -41,6 +41,10 @@ async function judge(job: PreparedJob, run: JobRun, { errno }: FaultKind): Promi
   const isSync = fired?.second === 'fsync' || fired?.second === 'fdatasync'
   const failed = errno === 'ENOSPC' ? DISK_FULL : IO
   // A call that is tried again, or that nothing hangs on, may fail without harm. No sync is of that kind.
-  if (code !== failed && (code !== DONE || isSync)) problems.push(`exit code ${code}: ${stdout}${stderr}`)
+  if (code !== failed && (code !== DONE || isSync)) problems.push(`exit code ${code}: ${lastLine(stdout)} ${stderr}`)
   return problems
+}
+
+function lastLine(output: Buffer): string {
+  return output.toString().trimEnd().split('\n').at(-1) ?? ''
 }
