@@ -30,7 +30,10 @@ export const removePin: PrepareJob = async ({ folder }, template) => {
     args: () => args,
     check: async (site, ended) => [
       ...(await brokenPromises(site.repo, [kept])),
-      ...(await runAgain(site, args, ended.stdout === '' ? [0] : [0, NOT_FOUND])),
+      ...(ended.code === 0 ? await stillPinned(site, removed) : []),
+      // It may have been done before it could say so.
+      ...(await runAgain(site, args, [0, NOT_FOUND])),
+      ...(await stillPinned(site, removed)),
       ...(await brokenPromises(site.repo, [kept])),
     ],
   }
@@ -71,6 +74,11 @@ async function checkSetting({ repo, ...site }: Site, { code }: Ended, args: stri
     problems.push(`the settings cannot be read: ${messageOf(error)}\n${await readFile(file, 'utf8').catch(messageOf)}`)
   }
   return [...problems, ...(await brokenPromises(repo)), ...(await runAgain({ repo, ...site }, args, [0]))]
+}
+
+async function stillPinned(site: Site, cid: string): Promise<string[]> {
+  const isPinned = (await brokenPromises(site.repo, [cid])).length === 0
+  return isPinned ? [`${cid} is still pinned`] : []
 }
 
 async function runAgain({ repo }: Site, args: string[], codes: number[]): Promise<string[]> {
