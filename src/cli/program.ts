@@ -69,10 +69,10 @@ export function createProgram({ run, writeOut, writeError }: ProgramOptions): Co
       'after',
       `
 Examples:
+  p2p share film.mkv                   prints a link, and lets others fetch it
+  p2p get 'LINK'                       fetches it on another machine
   p2p add film.mkv                     prints its CID
-  p2p serve                            lets others fetch it
-  p2p get CID                          fetches it on another machine
-  p2p get CID --peer MULTIADDR         from a peer whose address is known
+  p2p serve                            lets others fetch all that was added
 
 ${EXIT_CODES_HELP}`,
     )

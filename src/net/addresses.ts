@@ -57,8 +57,9 @@ export function pathOf(address: string | Multiaddr): AddressPath {
  * and none that means something else on every network.
  */
 export function dialableByOthers(multiaddrs: readonly string[]): string[] {
-  const elsewhere = multiaddrs.filter((address) => pathOf(address) !== 'loopback' && !isLinkLocal(address))
-  return elsewhere.length > 0 ? elsewhere : [...multiaddrs]
+  const dialable = multiaddrs.filter((address) => !isLinkLocal(address))
+  const elsewhere = dialable.filter((address) => pathOf(address) !== 'loopback')
+  return elsewhere.length > 0 ? elsewhere : dialable
 }
 
 function isLinkLocal(address: string): boolean {

@@ -11,6 +11,7 @@
  *
  *   links          what the throttling proxies let through to plain sockets: the measuring device itself
  *   version, add   commands without a network
+ *   small-commands small ones alone and through the holder
  *   get            one seeder, beside a bare libp2p stream, socat, Kubo and Helia
  *   throttled      4 seeders behind links of 8 MiB/s, beside Kubo and Helia
  *   overhead       bytes received / file size with 1, 2, 4 and 8 seeders
@@ -38,6 +39,7 @@ import { links } from './bars/links.ts'
 import { memory } from './bars/memory.ts'
 import { overhead } from './bars/overhead.ts'
 import { slowSeeder } from './bars/slow-seeder.ts'
+import { smallCommands } from './bars/small-commands.ts'
 import { smallFiles } from './bars/small-files.ts'
 import { throttled } from './bars/throttled.ts'
 import { type Figure, printTable, rowOf } from './figures.ts'
@@ -45,6 +47,7 @@ import { type Figure, printTable, rowOf } from './figures.ts'
 const bars = [
   links,
   version,
+  smallCommands,
   add,
   get,
   throttled,

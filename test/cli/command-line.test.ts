@@ -24,7 +24,14 @@ test('--version prints the version alone', async (t) => {
 
 test('help goes to stdout, and names global flags for every command', async (t) => {
   const repo = await makeTempDir(t)
-  for (const args of [['--help'], ['help'], ['get', '-h'], ['help', 'get'], ['serve', '--help'], ['help', 'add']]) {
+  for (const args of [
+    ['--help'],
+    ['help'],
+    ['get', '-h'],
+    ['help', 'get'],
+    ['serve', '--help'],
+    ['help', 'config', 'set'],
+  ]) {
     const { code, stdout, stderr } = await runP2p(args, { repo })
     assert.deepEqual({ code, stderr }, { code: 0, stderr: '' }, args.join(' '))
     assert.match(stdout.toString(), /^Usage: p2p /)
@@ -78,6 +85,11 @@ test('what cannot be understood: exit 2, one message, one hint, nothing on stdou
     [['serve', '--limit-up', '10'], /"10" is not a limit that --limit-up takes/, /10MiB/],
     [['get', CID, '--limit-down', '1KiB'], /not a limit that --limit-down takes/, /at least 16KiB/],
     [['serve', '--offline'], /--offline/, /--bootstrap none/],
+    [['share', '.', '--offline'], /--offline/, /p2p add/],
+    [['find', CID, '--limit', '0'], /"0" is not a number that --limit takes/, /above zero/],
+    [['connect', '/ip4/127.0.0.1/tcp/1'], /not the address of a peer/, /\/p2p\//],
+    [['config', 'gt', 'limits.up'], /Unknown command 'gt'/, /Did you mean get\?/],
+    [['config', 'get', 'limits.ups'], /"limits.ups" is not a setting/, /"limits.up"/],
   ]
   for (const [args, message, hint] of rows) {
     const { code, stdout, stderr } = await runP2p(args, { repo })

@@ -1,15 +1,14 @@
 /** Several commands on one repo at once, as a user starts them: the built binary in real processes. */
 
 import assert from 'node:assert/strict'
-import { access, mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import test, { type TestContext } from 'node:test'
 import { MiB } from '../../src/common/units.ts'
-import { randomChunks, sha256OfFile, writeRandomFile } from '../support/bytes.ts'
+import { sha256OfFile, writeRandomFile } from '../support/bytes.ts'
 import {
   addPath,
   addPaths,
-  type FinishedP2p,
   lastEvent,
   type P2pProcess,
   resultOfGet,
@@ -70,21 +69,6 @@ function openLinks({ sources }: Site): void {
 
 async function hasBytes(get: P2pProcess): Promise<void> {
   await get.waitForEvent('progress', ({ bytes }) => Number(bytes) > 0)
-}
-
-/** A command that holds the repo and does nothing until it is ended. */
-async function startIdleHolder(t: TestContext, { repo, folder, sources: [source] }: Site): Promise<P2pProcess> {
-  source!.proxy.stall()
-  const args = ['get', source!.cid, '-o', join(folder, 'idle'), '--peer', source!.peer, '--timeout', '10m', '--json']
-  const holder = startP2p(t, args, { repo })
-  await holder.waitForEvent('progress')
-  await until(t, () =>
-    access(join(repo, 'api.sock')).then(
-      () => true,
-      () => false,
-    ),
-  )
-  return holder
 }
 
 test('two get in two terminals, without a server', async (t) => {
@@ -246,63 +230,6 @@ test('flags for the network of a command whose holder does otherwise are said to
   assert.doesNotMatch((await runP2p(get, { repo: site.repo })).stderr, /warning/)
   await holder.stop()
 })
-
-test('commands write the same with and without a holder', async (t) => {
-  const site = await makeSite(t, [MiB])
-  const { folder, sources } = site
-  const hello = join(folder, 'hello')
-  const tree = join(folder, 'tree')
-  await mkdir(tree)
-  await writeFile(hello, 'hello world')
-  await writeFile(join(tree, '.hidden'), 'x')
-  await writeFile(join(tree, 'shown'), 'x')
-  const helloCid = await addPath(join(folder, 'other'), hello)
-  const stdin = () => randomChunks('stdin', 3 * MiB)
-  const target = join(folder, 'target')
-  const commands: { args: string[]; stdin?: () => Iterable<Uint8Array> }[] = [
-    { args: ['add', hello, tree, hello] },
-    { args: ['add', hello, '--quiet'] },
-    { args: ['add', tree, '--hidden', '--json'] },
-    { args: ['add', '-'], stdin },
-    { args: ['add', '-', '--json'], stdin },
-    { args: ['add', hello, '/dev/null'] },
-    { args: ['add', join(folder, 'missing')] },
-    { args: ['add', join(folder, 'missing'), '--json'] },
-    { args: ['get', helloCid, '-o', '-'] },
-    { args: ['get', helloCid, '-o', '-', '--offline', '--verbose'] },
-    { args: ['get', helloCid, '-o', target] },
-    { args: ['get', helloCid, '-o', target] },
-    { args: ['get', helloCid, '-o', target, '--force', '--json'] },
-    { args: ['get', `${helloCid}/no/such`, '-o', '-'] },
-    { args: ['get', sources[0]!.cid, '-o', join(folder, 'none'), '--offline'] },
-    { args: ['get', sources[0]!.cid, '-o', join(folder, 'none'), '--offline', '--json'] },
-  ]
-  const runAll = async (repo: string): Promise<unknown[]> => {
-    const outputs: unknown[] = []
-    for (const { args, stdin } of commands) {
-      outputs.push([
-        args.join(' '),
-        written(await runP2p([...args, '--no-progress'], { repo, ...(stdin && { stdin: stdin() }) })),
-      ])
-    }
-    return outputs
-  }
-  const alone = await runAll(join(folder, 'alone'))
-  await rm(target)
-  await startIdleHolder(t, site)
-  assert.deepEqual(await runAll(site.repo), alone)
-})
-
-/** What a command wrote, without what differs from run to run. */
-function written({ code, stdout, stderr }: FinishedP2p): unknown {
-  const withoutTimes = (text: string) =>
-    text
-      .replace(/^.*; waiting up to .*\n/gm, '')
-      .replace(/\d+\.\d s\b/g, '<time>')
-      .replace(/"ts":"[^"]*"/g, '"ts":<time>')
-      .replace(/"seconds":[\d.e-]+/g, '"seconds":<time>')
-  return { code, stdout: withoutTimes(stdout.toString('latin1')), stderr: withoutTimes(stderr) }
-}
 
 test('a second serve says who holds the repo, and that it waits for 30 seconds', async (t) => {
   const repo = join(await makeTempDir(t), 'repo')

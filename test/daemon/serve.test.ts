@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import test, { type TestContext } from 'node:test'
 import { runServe, type ServeEvent } from '../../src/daemon/serve.ts'
 import { resolveLocation } from '../../src/repo/location.ts'
+import { SharedApi } from '../../src/rpc/shared-api.ts'
 import { makeTempDir } from '../support/temp.ts'
 
 async function makeOptions(t: TestContext) {
@@ -56,4 +57,16 @@ test('a repo that another server holds is an error', async (t) => {
   })
   assert.ok(second !== undefined)
   await assert.rejects(second, { code: 'repo-held' })
+})
+
+test('a caller on its socket ends it, which is a normal end too', async (t) => {
+  const options = await makeOptions(t)
+  let stopped: Promise<unknown> | undefined
+  await runServe(options, {
+    signal: new AbortController().signal,
+    onEvent: ({ type }) => {
+      if (type === 'ready') stopped = new SharedApi(options).run('stop', {})
+    },
+  })
+  assert.deepEqual(await stopped, { command: 'p2p serve', pid: process.pid })
 })

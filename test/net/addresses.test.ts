@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import { multiaddr } from '@multiformats/multiaddr'
 import {
   type AddressPath,
+  dialableByOthers,
   ipGroupOf,
   pathOf,
   peerIdIn,
@@ -34,6 +35,16 @@ for (const [address, path] of paths) {
     assert.equal(pathOf(address), path)
   })
 }
+
+test('others are told of addresses that they can dial, and of this machine alone where there are none', () => {
+  const here = ['/ip4/127.0.0.1/tcp/1', '/ip6/::1/tcp/1']
+  const elsewhere = ['/dns4/seed.example/tcp/1', '/ip4/203.0.113.1/tcp/1', '/ip4/192.168.1.1/tcp/1']
+  const linkLocal = ['/ip6/fe80::1/tcp/1', '/ip4/169.254.1.1/tcp/1']
+  assert.deepEqual(dialableByOthers([...elsewhere, ...linkLocal, ...here]), elsewhere)
+  assert.deepEqual(dialableByOthers(here), here)
+  assert.deepEqual(dialableByOthers([...linkLocal, ...here]), here)
+  assert.deepEqual(dialableByOthers([]), [])
+})
 
 test('addresses of one party are in one group: the same IPv4 address, the same /64', () => {
   const group = (address: string) => ipGroupOf(multiaddr(address))
