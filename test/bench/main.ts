@@ -30,12 +30,15 @@ import { formatBytes, formatDuration, MiB } from '../../src/common/units.ts'
 import { withCleanUp } from '../support/clean-up.ts'
 import { makeTempDir } from '../support/temp.ts'
 import type { Bar } from './bar.ts'
+import { addAgain } from './bars/add-again.ts'
+import { barrier } from './bars/barrier.ts'
 import { add, version } from './bars/commands.ts'
 import { crowd } from './bars/crowd.ts'
 import { get } from './bars/get.ts'
 import { killedSeeder } from './bars/killed-seeder.ts'
 import { latency } from './bars/latency.ts'
 import { links } from './bars/links.ts'
+import { manyBlocks } from './bars/many-blocks.ts'
 import { memory } from './bars/memory.ts'
 import { overhead } from './bars/overhead.ts'
 import { slowSeeder } from './bars/slow-seeder.ts'
@@ -49,6 +52,9 @@ const bars = [
   version,
   smallCommands,
   add,
+  barrier,
+  addAgain,
+  manyBlocks,
   get,
   throttled,
   overhead,

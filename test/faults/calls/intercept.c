@@ -38,6 +38,7 @@ static char watched[MAX_WATCHED][PATH_MAX];
 static int watched_count;
 static int log_descriptor = -1;
 static int with_data;
+static int without_syncs;
 static const char *counted_calls;
 static long fault_at;
 static int fault_errno; /* 0: the process is killed */
@@ -58,6 +59,7 @@ __attribute__((constructor)) static void start(void) {
     snprintf(watched[watched_count++], PATH_MAX, "%s", folder);
   free(list);
   with_data = getenv("FAULTS_DATA") != NULL;
+  without_syncs = getenv("FAULTS_WITHOUT_SYNCS") != NULL;
   counted_calls = getenv("FAULTS_CALLS");
   fault_at = getenv("FAULTS_AT") == NULL ? 0 : atol(getenv("FAULTS_AT"));
   fault_errno = getenv("FAULTS_ERRNO") == NULL ? 0 : atoi(getenv("FAULTS_ERRNO"));
@@ -282,8 +284,19 @@ READ(preadv64, (int descriptor, const struct iovec *data, int pieces, off_t offs
     finish(&call, result, descriptor, OFFSET, NULL, 0);                                                                \
     return result;                                                                                                     \
   }
-ON_DESCRIPTOR(fsync, "fsync", 0, (int descriptor), (descriptor))
-ON_DESCRIPTOR(fdatasync, "fdatasync", 0, (int descriptor), (descriptor))
+
+#define SYNC(name)                                                                                                     \
+  EXPORTED int name(int descriptor) {                                                                                  \
+    REAL(#name, int, int);                                                                                             \
+    struct call call;                                                                                                  \
+    if (!watches_descriptor(&call, descriptor)) return real(descriptor);                                               \
+    if (!begin(&call, #name)) return -1;                                                                               \
+    int result = without_syncs ? 0 : real(descriptor);                                                                 \
+    finish(&call, result, descriptor, 0, NULL, 0);                                                                     \
+    return result;                                                                                                     \
+  }
+SYNC(fsync)
+SYNC(fdatasync)
 ON_DESCRIPTOR(ftruncate, "ftruncate", length, (int descriptor, off_t length), (descriptor, length))
 ON_DESCRIPTOR(futimens, "utimes", 0, (int descriptor, const struct timespec times[2]), (descriptor, times))
 ON_DESCRIPTOR(ftruncate64, "ftruncate", length, (int descriptor, off_t length), (descriptor, length))

@@ -74,6 +74,8 @@ export interface InterceptOptions {
   /** Count these calls alone. Default all. */
   counted?: readonly CallName[]
   fault?: Fault | undefined
+  /** Answer every sync at once and do nothing. Default false. */
+  withoutSyncs?: boolean
 }
 
 export interface Fault {
@@ -101,7 +103,7 @@ export async function buildIntercept(folder: string): Promise<string> {
 
 /** The environment of a program that is intercepted. */
 export function interceptEnv(library: string, options: InterceptOptions): Record<string, string> {
-  const { watched, log, withData = false, counted, fault } = options
+  const { watched, log, withData = false, counted, fault, withoutSyncs = false } = options
   return {
     LD_PRELOAD: library,
     // Its calls could be neither seen nor failed.
@@ -109,6 +111,7 @@ export function interceptEnv(library: string, options: InterceptOptions): Record
     FAULTS_WATCHED: watched.join(':'),
     FAULTS_LOG: log,
     ...(withData && { FAULTS_DATA: '1' }),
+    ...(withoutSyncs && { FAULTS_WITHOUT_SYNCS: '1' }),
     ...(counted && { FAULTS_CALLS: counted.join(',') }),
     ...(fault && { FAULTS_AT: String(fault.at) }),
     ...(fault?.errno && { FAULTS_ERRNO: String(constants.errno[fault.errno]) }),
