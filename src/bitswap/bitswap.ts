@@ -11,7 +11,7 @@ import type { AbortOptions } from '../common/abort.ts'
 import { BufferPool } from '../common/buffer-pool.ts'
 import { type Clock, systemClock } from '../common/clock.ts'
 import { RateLimiter } from '../common/rate-limiter.ts'
-import { MINUTE_MS, MiB } from '../common/units.ts'
+import { MINUTE_MS } from '../common/units.ts'
 import { digestOf } from '../dag/block.ts'
 import { type BlockKey, blockKey, keyOfMultihash } from '../dag/cid.ts'
 import type { Exchange, PeerPath, Session, SessionOptions, Source } from '../exchange/exchange.ts'
@@ -30,6 +30,8 @@ export interface BitswapInit {
   /** Connects to a peer or throws why not; libp2p's own dialler if left out. */
   connect?: ((source: Source, options: AbortOptions) => Promise<void>) | undefined
   clock?: Clock | undefined
+  /** Memory for blocks that come in or go out; whoever sends gives back to it what is sent. By default none is used again. */
+  buffers?: BufferPool | undefined
   /** Most bytes a second, over all peers that are held to them. */
   limits?: TransferLimits | undefined
   /** Told of blocks that should be here and cannot be read. */
@@ -49,8 +51,6 @@ export interface BitswapComponents extends NetworkComponents {
 
 /** What is on its way when a session ends has come by then, or its peer sends slower than is waited for. */
 const LATE_BLOCKS_MS = 2 * MINUTE_MS
-/** Memory of messages that have been dealt with, kept for the next ones. */
-const IDLE_BUFFER_BYTES = 16 * MiB
 
 /** Returns the factory that libp2p calls with its components. */
 export function bitswap(init: BitswapInit): (components: BitswapComponents) => Bitswap {
@@ -62,7 +62,7 @@ export class Bitswap implements Exchange, NetworkListener, SessionHost {
   readonly peerId: string
   readonly traffic: Traffic
   readonly #init: BitswapInit
-  readonly #buffers = new BufferPool(IDLE_BUFFER_BYTES)
+  readonly #buffers: BufferPool
   readonly #limits: Limits
   readonly #network: BitswapNetwork
   readonly #server: Server
@@ -74,6 +74,7 @@ export class Bitswap implements Exchange, NetworkListener, SessionHost {
 
   constructor(components: BitswapComponents, init: BitswapInit) {
     this.#init = init
+    this.#buffers = init.buffers ?? new BufferPool(0)
     this.peerId = components.peerId.toString()
     this.clock = init.clock ?? systemClock
     this.traffic = new Traffic(this.clock)
@@ -81,6 +82,7 @@ export class Bitswap implements Exchange, NetworkListener, SessionHost {
     this.#network = new BitswapNetwork(components, this, this.#buffers, this.#limits)
     this.#server = new Server({
       blockstore: init.blockstore,
+      buffers: this.#buffers,
       send: async (peerId, pieces) => {
         await this.#network.sendReply(peerId, pieces)
         const bytes = pieces.reduce((sum, { byteLength }) => sum + byteLength, 0)

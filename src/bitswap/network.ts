@@ -210,15 +210,15 @@ export class BitswapNetwork {
    * count of theirs shows.
    */
   #detachSmallBlocks({ blocks }: Message, message: Uint8Array): void {
-    let views = 0
+    let viewBytes = 0
     for (const block of blocks) {
       const { byteLength } = block.bytes
       const isView = byteLength > MAX_COPIED_BYTES && 2 * byteLength * blocks.length > message.byteLength
-      if (isView) views++
+      if (isView) viewBytes += byteLength
       else block.bytes = new Uint8Array(block.bytes)
     }
-    this.#buffers.split(message, Math.max(1, views))
-    if (views === 0) this.#buffers.give(message)
+    this.#buffers.lend(message, viewBytes)
+    if (viewBytes === 0) this.#buffers.give(message)
   }
 
   #receive(stream: Stream, connection: Connection): void {

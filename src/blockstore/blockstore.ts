@@ -7,6 +7,11 @@ import type { CID } from 'multiformats/cid'
 import type { AbortOptions } from '../common/abort.ts'
 import type { BlockKey } from '../dag/cid.ts'
 
+export interface ReadOptions extends AbortOptions {
+  /** Gives the memory that so many bytes are read into; the store does not look at it afterwards. */
+  allocate?: ((length: number) => Uint8Array) | undefined
+}
+
 export interface BlockStore {
   /** Whether the block is here, without reading it. @throws P2PError `io` for any error other than absence */
   has(cid: CID, options?: AbortOptions): Promise<boolean>
@@ -19,7 +24,7 @@ export interface BlockStore {
    * counts as not here.
    * @throws P2PError `io`: an unreadable block is not a missing one
    */
-  get(cid: CID, options?: AbortOptions): Promise<Uint8Array | undefined>
+  get(cid: CID, options?: ReadOptions): Promise<Uint8Array | undefined>
 
   /**
    * Stores a block that the caller has hashed. Does nothing if it is already here with the same bytes; the next

@@ -16,9 +16,9 @@ import { KeyedLock } from '../common/keyed-lock.ts'
 import { assertAllowedCid, matchesCid, whyRefused } from '../dag/block.ts'
 import { type BlockKey, blockKey, isIdentity } from '../dag/cid.ts'
 import { Barrier } from './barrier.ts'
-import type { BlockStore } from './blockstore.ts'
+import type { BlockStore, ReadOptions } from './blockstore.ts'
 import { makeFolderIn, openFile, readFileIfThere } from './open-file.ts'
-import { EXTENSION, sharding } from './sharding.ts'
+import { EXTENSION, sharding, shardOfMultihash } from './sharding.ts'
 
 /** Folders within the store that hold no blocks: neither name is a shard's, and nothing in them ends in `.data`. */
 const TEMPORARY = 'tmp'
@@ -90,7 +90,7 @@ export class FsBlockStore implements BlockStore {
     }
   }
 
-  async get(cid: CID, options: AbortOptions = {}): Promise<Uint8Array | undefined> {
+  async get(cid: CID, options: ReadOptions = {}): Promise<Uint8Array | undefined> {
     options.signal?.throwIfAborted()
     if (whyRefused(cid) !== undefined) return undefined
     if (isIdentity(cid)) return cid.multihash.digest
@@ -228,8 +228,7 @@ export class FsBlockStore implements BlockStore {
 
   /** Undefined where the shard is not there, and so no file in it. */
   #pathIfPossible(cid: CID): string | undefined {
-    const { dir, file } = sharding.encode(cid)
-    return this.#shards.has(dir) ? join(this.#folder, dir, file) : undefined
+    return this.#shards.has(shardOfMultihash(cid.multihash.bytes)) ? this.#pathOf(cid) : undefined
   }
 
   #pathOf(cid: CID): string {
@@ -237,7 +236,7 @@ export class FsBlockStore implements BlockStore {
     return join(this.#folder, dir, file)
   }
 
-  async #read(cid: CID, options: AbortOptions): Promise<Uint8Array | undefined> {
+  async #read(cid: CID, options: ReadOptions): Promise<Uint8Array | undefined> {
     const path = this.#pathIfPossible(cid)
     if (path === undefined) return undefined
     try {

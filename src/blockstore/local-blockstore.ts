@@ -7,7 +7,7 @@ import type { CID } from 'multiformats/cid'
 import * as Digest from 'multiformats/hashes/digest'
 import type { AbortOptions } from '../common/abort.ts'
 import { type BlockKey, multihashOfKey, rawCid } from '../dag/cid.ts'
-import type { BlockStore } from './blockstore.ts'
+import type { BlockStore, ReadOptions } from './blockstore.ts'
 import type { References } from './references.ts'
 
 export class LocalBlockStore implements BlockStore {
@@ -27,7 +27,7 @@ export class LocalBlockStore implements BlockStore {
     return (await this.#files.size(cid, options)) ?? (await this.#references.size(cid))
   }
 
-  async get(cid: CID, options?: AbortOptions): Promise<Uint8Array | undefined> {
+  async get(cid: CID, options?: ReadOptions): Promise<Uint8Array | undefined> {
     return (await this.#files.get(cid, options)) ?? (await this.#references.get(cid, options))
   }
 

@@ -5,6 +5,7 @@ import { type FileHandle, mkdir, open, stat } from 'node:fs/promises'
 import { promisify } from 'node:util'
 import { type AbortOptions, sleep } from '../common/abort.ts'
 import { errnoOf } from '../common/errors.ts'
+import type { ReadOptions } from './blockstore.ts'
 
 /** As many tries, as far apart, as Kubo's flatfs makes. */
 const TRIES = 6
@@ -26,7 +27,7 @@ export async function openFile(path: string, flags: string, options?: AbortOptio
  * All of a file, or undefined if there is none. On plain descriptors: for a file that is not there, as most that a
  * download looks for, that costs a third of what a `FileHandle` does.
  */
-export async function readFileIfThere(path: string, options?: AbortOptions): Promise<Uint8Array | undefined> {
+export async function readFileIfThere(path: string, options?: ReadOptions): Promise<Uint8Array | undefined> {
   let descriptor: number
   try {
     descriptor = await retryWithoutDescriptors(() => descriptors.open(path, 'r'), options)
@@ -36,7 +37,8 @@ export async function readFileIfThere(path: string, options?: AbortOptions): Pro
   }
   try {
     const { size } = await descriptors.stat(descriptor)
-    return await readFully(size, (buffer, done) => descriptors.read(descriptor, buffer, done, size - done, done))
+    const readMore: ReadMore = (buffer, done) => descriptors.read(descriptor, buffer, done, size - done, done)
+    return await readFully(size, readMore, options)
   } finally {
     await descriptors.close(descriptor)
   }
@@ -55,20 +57,25 @@ async function retryWithoutDescriptors<T>(attemptOpen: () => Promise<T>, { signa
 }
 
 /** `length` bytes from `offset` on, or fewer if the file ends before. */
-export async function readAt(handle: FileHandle, offset: number, length: number): Promise<Uint8Array> {
-  return await readFully(length, (buffer, done) => handle.read(buffer, done, length - done, offset + done))
+export async function readAt(
+  handle: FileHandle,
+  { offset, length }: { offset: number; length: number },
+  options?: ReadOptions,
+): Promise<Uint8Array> {
+  const readMore: ReadMore = (buffer, done) => handle.read(buffer, done, length - done, offset + done)
+  return await readFully(length, readMore, options)
 }
 
-/**
- * So many bytes, or fewer if there are no more.
- *
- * @param readMore - reads into the buffer what comes after the bytes that are done
- */
+/** Reads into the buffer what comes after the bytes that are done. */
+type ReadMore = (buffer: Uint8Array, done: number) => Promise<{ bytesRead: number }>
+
+/** So many bytes, or fewer if there are no more. */
 async function readFully(
   length: number,
-  readMore: (buffer: Buffer, done: number) => Promise<{ bytesRead: number }>,
+  readMore: ReadMore,
+  { allocate = Buffer.allocUnsafeSlow }: Pick<ReadOptions, 'allocate'> = {},
 ): Promise<Uint8Array> {
-  const buffer = Buffer.allocUnsafeSlow(length)
+  const buffer = allocate(length)
   let done = 0
   while (done < length) {
     const { bytesRead } = await readMore(buffer, done)

@@ -10,14 +10,15 @@ import type { BigIntStats } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { CID } from 'multiformats/cid'
-import type { AbortOptions } from '../common/abort.ts'
 import { Batcher } from '../common/batcher.ts'
 import { errnoOf, localIoError, P2PError } from '../common/errors.ts'
 import { KeyedLock } from '../common/keyed-lock.ts'
+import { RecentMap } from '../common/recent-map.ts'
 import { matchesCid, whyRefused } from '../dag/block.ts'
 import { type BlockKey, blockKey, keyOfMultihash, multihashOfKey } from '../dag/cid.ts'
 import { leafBlock, leafBlockLength } from '../dag/leaf-form.ts'
 import type { Database, Space, SpaceOperation } from '../database/database.ts'
+import type { ReadOptions } from './blockstore.ts'
 import { readAt } from './open-file.ts'
 import { type FileOnDisk, OpenFiles } from './open-files.ts'
 import {
@@ -70,7 +71,7 @@ export interface ReferencesOptions {
 
 /** The record under this id holds the last id given out: ids are never used twice, since references may outlive trees. */
 const COUNTER_ID = 0
-const MAX_CACHED_FILES = 1024
+const CACHED_FILES = 1024
 /** Files that one block is known to lie in; of more, the oldest are forgotten. */
 const MAX_PLACES = 8
 /** Lost files that are told of, at most. */
@@ -84,7 +85,7 @@ export class References {
   readonly #openFiles = new OpenFiles()
   /** undefined: known to be absent. */
   readonly #knownTrees = new Map<number, TreeRecord | undefined>()
-  readonly #knownFiles = new Map<number, FileRecord | undefined>()
+  readonly #knownFiles = new RecentMap<number, FileRecord | undefined>(CACHED_FILES)
   readonly #lock = new KeyedLock()
   readonly #onLost: ((path: string) => void) | undefined
   readonly #toldLost = new Set<string>()
@@ -176,7 +177,7 @@ export class References {
       await this.#files.batch(
         files.map(({ id, ...record }) => ({ type: 'put', key: encodeFileId(id), value: encodeRecord(record) })),
       )
-      for (const { id, ...record } of files) this.#rememberFile(id, record)
+      for (const { id, ...record } of files) this.#knownFiles.set(id, record)
       const present = await this.#getMany(references.map(({ key }) => key))
       const changed = new Map<BlockKey, Reference[]>()
       for (const [index, { key, ...reference }] of references.entries()) {
@@ -242,7 +243,7 @@ export class References {
   }
 
   /** The verified bytes of a block, or undefined if no file has it any more. @throws P2PError `io` */
-  async get(cid: CID, options?: AbortOptions): Promise<Uint8Array | undefined> {
+  async get(cid: CID, options?: ReadOptions): Promise<Uint8Array | undefined> {
     if (whyRefused(cid) !== undefined) return undefined
     return await this.#first(cid, (reference) => this.read(reference, cid, options))
   }
@@ -252,12 +253,11 @@ export class References {
    *
    * @throws P2PError `io`: an unreadable file is not a missing one
    */
-  async read(reference: Reference, cid: CID, options?: AbortOptions): Promise<Uint8Array | undefined> {
+  async read(reference: Reference, cid: CID, options?: ReadOptions): Promise<Uint8Array | undefined> {
     const file = await this.#usableFile(reference.fileId)
     if (file === undefined) return undefined
     try {
-      const { offset, length } = reference
-      const content = await this.#openFiles.use(file, (handle) => readAt(handle, offset, length))
+      const content = await this.#openFiles.use(file, (handle) => readAt(handle, reference, options))
       const block = leafBlock(reference.form, content)
       return matchesCid(cid, block) ? block : undefined
     } catch (error) {
@@ -350,16 +350,8 @@ export class References {
     const value = await this.#files.get(encodeFileId(id))
     if (this.#knownFiles.has(id)) return this.#knownFiles.get(id)
     const record = value === undefined ? undefined : decodeFile(value)
-    this.#rememberFile(id, record)
-    return record
-  }
-
-  #rememberFile(id: number, record: FileRecord | undefined): void {
-    this.#knownFiles.delete(id)
     this.#knownFiles.set(id, record)
-    if (this.#knownFiles.size <= MAX_CACHED_FILES) return
-    const oldest = this.#knownFiles.keys().next().value
-    if (oldest !== undefined) this.#knownFiles.delete(oldest)
+    return record
   }
 
   /** The file, if it is where it was and, once whole, of the size and age that it had then. */

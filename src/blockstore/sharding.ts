@@ -29,7 +29,14 @@ export const sharding = {
 }
 
 export function shardOf(key: BlockKey): string {
-  return shardOfName(base32upper.encode(multihashOfKey(key)))
+  return shardOfMultihash(multihashOfKey(key))
+}
+
+/** The shard alone, from the end of the name: most blocks that a download looks for are in none that is there. */
+export function shardOfMultihash(multihash: Uint8Array): string {
+  // Five bytes are eight characters, so that what comes before does not matter.
+  const tail = multihash.subarray(5 * Math.max(0, Math.ceil(multihash.byteLength / 5) - 2))
+  return shardOfName(base32upper.encode(tail))
 }
 
 /** The last character of a SHA2-256 carries two bits only; the two before it make 1,024 shards, as in flatfs. */

@@ -1,9 +1,9 @@
 /** Progress events -> lines of text, for terminals and logs alike. Pure: who draws them, and when, is elsewhere. */
 
-import type { AddProgress, GetPhase, GetProgress, HeldBackBy, PeerProgress } from '../common/progress.ts'
+import type { AddProgress, CarProgress, GetPhase, GetProgress, HeldBackBy, PeerProgress } from '../common/progress.ts'
 import { formatBytes, formatDuration, SECOND_MS, shortPeerId } from '../common/units.ts'
 
-export type TransferProgress = AddProgress | GetProgress
+export type TransferProgress = AddProgress | CarProgress | GetProgress
 
 export interface ScreenSize {
   columns: number
@@ -40,6 +40,7 @@ const MIN_BAR_CELLS = 6
 
 /** What is going on, in two or three words. */
 export function phaseText(event: TransferProgress): string {
+  if (event.type === 'car-progress') return event.action === 'export' ? 'Exporting' : 'Importing'
   return event.type === 'progress' ? PHASE_TEXTS[event.phase] : 'Adding'
 }
 
@@ -72,6 +73,7 @@ export function progressLines(event: TransferProgress, { columns, rows }: Screen
 }
 
 function facts(event: TransferProgress): string[] {
+  if (event.type === 'car-progress') return [formatBytes(event.bytes), `${event.blocks} blocks`]
   const fraction = fractionDone(event)
   const amount =
     event.totalBytes === null

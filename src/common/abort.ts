@@ -40,3 +40,18 @@ export async function raceAbort<T>(promise: Promise<T>, { signal }: AbortOptions
     if (onAbort !== undefined) signal.removeEventListener('abort', onAbort)
   }
 }
+
+/** The items as they come; ends at once with the signal's reason when it aborts, also while it waits for one. */
+export async function* abortable<T>(items: AsyncIterable<T>, options: AbortOptions): AsyncGenerator<T> {
+  const iterator = items[Symbol.asyncIterator]()
+  try {
+    for (;;) {
+      const next = await raceAbort(iterator.next(), options)
+      if (next.done === true) return
+      yield next.value
+    }
+  } finally {
+    // One that waits for more does not answer before it comes, so nothing waits for this.
+    iterator.return?.().catch(() => {})
+  }
+}

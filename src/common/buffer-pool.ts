@@ -2,7 +2,7 @@
  * Large buffers that are used again. Left to the garbage collector, a megabyte for every message of a download costs a
  * fifth of its time: such memory outlives the young generation and forces collections of the whole heap.
  *
- * A buffer goes back only when all that was cut from it has been given back; what is never given back is simply
+ * A buffer goes back only when all of it that is in use has been given back; what is never given back is simply
  * collected, so forgetting to is no leak. Giving back what is still in use elsewhere is a bug.
  */
 
@@ -16,8 +16,8 @@ const POOLED_BYTES = MiB + 64 * KiB
 export class BufferPool {
   readonly #maxFree: number
   readonly #free: ArrayBuffer[] = []
-  /** Parts that are still out, for buffers of this pool. */
-  readonly #partsOut = new WeakMap<ArrayBufferLike, number>()
+  /** Bytes that are still out, for buffers of this pool. */
+  readonly #bytesOut = new WeakMap<ArrayBufferLike, number>()
 
   /** @param maxFreeBytes - what may lie idle */
   constructor(maxFreeBytes: number) {
@@ -31,26 +31,26 @@ export class BufferPool {
     return Buffer.from(memory, 0, length)
   }
 
-  /** The buffer was cut into so many parts, each of which will be given back by {@link give}, or never. */
-  split(bytes: Uint8Array, parts: number): void {
-    if (bytes.buffer.byteLength === POOLED_BYTES) this.#partsOut.set(bytes.buffer, parts)
+  /** So many of these bytes will be given back by {@link give}, in parts that do not overlap, or never. */
+  lend(bytes: Uint8Array, byteCount: number): void {
+    if (bytes.buffer.byteLength === POOLED_BYTES) this.#bytesOut.set(bytes.buffer, byteCount)
   }
 
   /** Somebody goes on looking at this part: its buffer is not used again. */
   keep(part: Uint8Array): void {
-    this.#partsOut.delete(part.buffer)
+    this.#bytesOut.delete(part.buffer)
   }
 
   /** Nobody looks at this part any more. */
   give(part: Uint8Array): void {
     const memory = part.buffer
-    const partsOut = this.#partsOut.get(memory)
-    if (partsOut === undefined) return
-    if (partsOut > 1) {
-      this.#partsOut.set(memory, partsOut - 1)
+    const bytesOut = this.#bytesOut.get(memory)
+    if (bytesOut === undefined) return
+    if (bytesOut > part.byteLength) {
+      this.#bytesOut.set(memory, bytesOut - part.byteLength)
       return
     }
-    this.#partsOut.delete(memory)
+    this.#bytesOut.delete(memory)
     if (this.#free.length < this.#maxFree) this.#free.push(memory as ArrayBuffer)
   }
 }

@@ -24,6 +24,7 @@ export type ProgressEvent =
   | { type: 'note'; message: string }
   | { type: 'warning'; message: string }
   | AddProgress
+  | CarProgress
   | GetProgress
 
 export interface AddProgress {
@@ -36,6 +37,15 @@ export interface AddProgress {
   totalFiles: number | null
   bytesPerSecond: number
   etaSeconds: number | null
+}
+
+export interface CarProgress {
+  type: 'car-progress'
+  action: 'export' | 'import'
+  /** Of the file, so far. */
+  bytes: number
+  totalBytes: null
+  blocks: number
 }
 
 export interface GetProgress {

@@ -36,8 +36,6 @@ export interface BlockReader {
   fetch(cid: CID, options?: FetchOptions): Promise<Uint8Array>
 }
 
-const NO_BYTES = new Uint8Array(0)
-
 type DigestFunction = (bytes: Uint8Array) => Uint8Array
 
 /** Multihash code to hash function. @see https://github.com/multiformats/multicodec/blob/master/table.csv */
@@ -46,6 +44,10 @@ const hashers = new Map<number, DigestFunction>([
   [SHA2_256, (bytes) => createHash('sha256').update(bytes).digest()],
   [0x13, (bytes) => createHash('sha512').update(bytes).digest()],
 ])
+
+const NO_BYTES = new Uint8Array(0)
+/** Looked at for every block that is asked for. */
+const emptyDigests = new Map([...hashers].map(([code, digest]) => [code, digest(NO_BYTES)]))
 
 /** The digest of `bytes`, or undefined if the hash function is not supported. */
 export function digestOf(hashCode: number, bytes: Uint8Array): Uint8Array | undefined {
@@ -82,7 +84,8 @@ export function whyRefused(cid: CID): string | undefined {
 export function bytesInCid(cid: CID): Uint8Array | undefined {
   const { code, digest } = cid.multihash
   if (code === IDENTITY_HASH) return digest
-  return matchesCid(cid, NO_BYTES) ? NO_BYTES : undefined
+  const emptyDigest = emptyDigests.get(code)
+  return emptyDigest !== undefined && Buffer.compare(emptyDigest, digest) === 0 ? NO_BYTES : undefined
 }
 
 /** True if the bytes hash to the CID. False also for a hash function that is not supported. */

@@ -8,7 +8,7 @@ import type { CID } from 'multiformats/cid'
 import type { AbortOptions } from '../common/abort.ts'
 import { P2PError } from '../common/errors.ts'
 import { MiB } from '../common/units.ts'
-import { type BlockKey, blockKey, isIdentity } from './cid.ts'
+import { type BlockKey, blockKey } from './cid.ts'
 
 /** Blocks that are read ahead at a time. */
 const BLOCKS_AHEAD = 32
@@ -27,8 +27,8 @@ export interface ReadBlock {
 }
 
 /**
- * Each block once, by multihash and codec; blocks that are inside their CIDs are not told, but what they link to is.
- * Memory holds about 100 bytes a block, the links on the way down, and what is read ahead.
+ * Each block once, by multihash and codec; also one that is inside its CID, as Kubo has it. Memory holds about 100 bytes
+ * a block, the links on the way down, and what is read ahead.
  *
  * @param read - gives a block; what it throws ends the walk
  * @throws P2PError `limit` for a DAG with over 500,000 links side by side
@@ -44,14 +44,15 @@ export async function* walkDepthFirst(
   for (let cid = stack.pop(); cid !== undefined; cid = stack.pop()) {
     signal?.throwIfAborted()
     if (seen.has(placeOf(cid))) continue
-    if (!isIdentity(cid)) seen.add(placeOf(cid))
+    seen.add(placeOf(cid))
     const block = await ahead.take(cid)
     if (stack.length + block.links.length > MAX_WAITING_LINKS) {
       throw new P2PError('limit', `The DAG has over ${MAX_WAITING_LINKS} links side by side`)
     }
     for (let index = block.links.length - 1; index >= 0; index--) stack.push(block.links[index]!)
     ahead.fill(stack, (next) => seen.has(placeOf(next)))
-    if (!isIdentity(cid)) yield block
+    // It may have been read ahead by another CID of the same block.
+    yield { ...block, cid }
   }
 }
 

@@ -94,9 +94,8 @@ export class Database {
   /** Writes into several spaces at once: all of it or nothing, even after a crash. @throws P2PError `io`, `disk-full` */
   async write(writes: SpaceWrite[], { sync = false }: WriteOptions = {}): Promise<void> {
     if (writes.length === 0) return
-    const operations = writes.map(({ space, ...operation }) => ({ ...operation, key: space.fullKey(operation.key) }))
     try {
-      await this.#level.batch(operations, { sync })
+      await writeBatch(this.#level, writes, { sync })
     } catch (error) {
       throw databaseError(error, this.#level.location)
     }
@@ -209,6 +208,17 @@ export class Space {
       throw databaseError(error, this.#level.location)
     }
   }
+}
+
+/** Filled one by one a batch costs a third of what it does as a list of operations. */
+async function writeBatch(level: Level, writes: SpaceWrite[], options: { sync: boolean }): Promise<void> {
+  const batch = level.batch()
+  for (const write of writes) {
+    const key = write.space.fullKey(write.key)
+    if (write.type === 'put') batch.put(key, write.value)
+    else batch.del(key)
+  }
+  await batch.write(options)
 }
 
 /** The first key after all that start with `prefix`, which holds at least the `/` of its space. */

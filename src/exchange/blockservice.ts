@@ -3,6 +3,7 @@
 import type { CID } from 'multiformats/cid'
 import type { BlockStore } from '../blockstore/blockstore.ts'
 import { hasCode, P2PError } from '../common/errors.ts'
+import { RecentMap } from '../common/recent-map.ts'
 import { KiB, MiB } from '../common/units.ts'
 import { type BlockReader, bytesInCid, type FetchOptions } from '../dag/block.ts'
 import { type BlockKey, blockKey } from '../dag/cid.ts'
@@ -10,16 +11,14 @@ import type { Session } from './exchange.ts'
 
 /** Fetched blocks are kept for a moment, twice so much at most: until they are stored or written, the store does not know them. */
 const RECENT_BYTES = 4 * MiB
-const RECENT_BLOCKS = 4096
+/** What a block counts as at least. */
+const MIN_BLOCK_WEIGHT = KiB
 const MAX_RECENT_BLOCK_BYTES = 512 * KiB
 
 export class BlockService implements BlockReader {
   readonly #store: Pick<BlockStore, 'get'>
   readonly #session: () => Promise<Session> | undefined
-  /** Two generations: dropping the older one at once costs less than dropping blocks one by one. */
-  #recent = new Map<BlockKey, Uint8Array>()
-  #older = new Map<BlockKey, Uint8Array>()
-  #recentBytes = 0
+  readonly #recent = new RecentMap<BlockKey, Uint8Array>(RECENT_BYTES)
   #fetchedFrom: Session | undefined
 
   /** @param session - opens the session, or finds it open; undefined if nobody may be asked */
@@ -30,7 +29,7 @@ export class BlockService implements BlockReader {
 
   async fetch(cid: CID, options?: FetchOptions): Promise<Uint8Array> {
     const key = blockKey(cid)
-    const known = bytesInCid(cid) ?? this.#recent.get(key) ?? this.#older.get(key)
+    const known = bytesInCid(cid) ?? this.#recent.get(key)
     if (known !== undefined) return known
     let failure: unknown
     const stored = await this.#store.get(cid, options).catch((error) => {
@@ -61,11 +60,6 @@ export class BlockService implements BlockReader {
 
   #keepRecent(key: BlockKey, block: Uint8Array): void {
     if (block.byteLength > MAX_RECENT_BLOCK_BYTES || this.#recent.has(key)) return
-    this.#recent.set(key, block)
-    this.#recentBytes += block.byteLength
-    if (this.#recentBytes < RECENT_BYTES && this.#recent.size < RECENT_BLOCKS) return
-    this.#older = this.#recent
-    this.#recent = new Map()
-    this.#recentBytes = 0
+    this.#recent.set(key, block, Math.max(MIN_BLOCK_WEIGHT, block.byteLength))
   }
 }

@@ -120,6 +120,12 @@ export class Journal {
     await this.#notes.addWhole(file, whole, leaf)
   }
 
+  /** Every file of the result that is noted, once nothing is being noted any more. */
+  async *files(): AsyncGenerator<ReferencedFile> {
+    await this.#notes.idle()
+    yield* this.#options.references.filesOf(this.#treeId)
+  }
+
   /** The result is whole and in its place. */
   async finish(): Promise<void> {
     const { root, target, temporary } = this.#options

@@ -22,6 +22,8 @@ import { allocatedBytes, refuseExisting, refuseFolder, refuseSpecial, replaceTar
 import type { PlacedLeaf } from './tree-notes.ts'
 
 const SYNCS_AT_ONCE = 16
+/** Of names that are held in memory. */
+const SYNCED_TOGETHER = 1024
 
 export interface OutputOptions {
   /** Absolute path of the finished file or folder. */
@@ -34,8 +36,8 @@ export interface OutputOptions {
   bootId: string
   /** Have every leaf written, also those that an earlier run has left. Default false. */
   rewrite?: boolean
-  /** Sync small files too, since a pin counts on them. Default false. */
-  syncAll?: boolean
+  /** Sync every file, however small, since something will be promised of them. Default false. */
+  durable?: boolean
   /** Called with each block that can be read from the result from now on. */
   onNoted?: ((key: BlockKey, blockBytes: number) => void) | undefined
 }
@@ -63,11 +65,11 @@ interface OpenFile {
  * @throws P2PError `target-exists`, `io`
  */
 export async function openOutput(options: OutputOptions): Promise<Output> {
-  const { target, root, force, references, bootId, rewrite = false, syncAll = false, onNoted } = options
+  const { target, root, force, references, bootId, rewrite = false, durable = false, onNoted } = options
   await (force ? refuseSpecial(target) : refuseExisting(target))
   const temporary = temporaryPath(target, root)
   const journal = await Journal.open({ references, root, temporary, target, bootId, onNoted })
-  return new Output({ target, temporary, force, journal, rewrite, syncAll })
+  return new Output({ target, temporary, force, journal, rewrite, durable })
 }
 
 interface OutputParts {
@@ -76,7 +78,7 @@ interface OutputParts {
   force: boolean
   journal: Journal
   rewrite: boolean
-  syncAll: boolean
+  durable: boolean
 }
 
 export class Output {
@@ -85,23 +87,23 @@ export class Output {
   readonly #force: boolean
   readonly #journal: Journal
   readonly #rewrite: boolean
-  readonly #syncAll: boolean
+  readonly #durable: boolean
   readonly #smallFiles = new SmallFiles()
   readonly #largeFiles = new LargeFiles()
   readonly #open = new Map<number, Promise<OpenFile>>()
-  /** Whole files that nobody has synced, or an earlier run may not have. */
+  /** Whole files that an earlier run has left and may not have synced. */
   readonly #unsynced: (readonly string[])[] = []
   readonly #folders: string[] = []
   readonly #links: { path: string; target: string }[] = []
   readonly skipped: { name: string; reason: string }[] = []
 
-  constructor({ target, temporary, force, journal, rewrite, syncAll }: OutputParts) {
+  constructor({ target, temporary, force, journal, rewrite, durable }: OutputParts) {
     this.#target = target
     this.#temporary = temporary
     this.#force = force
     this.#journal = journal
     this.#rewrite = rewrite
-    this.#syncAll = syncAll
+    this.#durable = durable
   }
 
   /** True if an earlier run has left something to go on from. */
@@ -165,8 +167,7 @@ export class Output {
     const open = await this.#open.get(file.id)
     const inJournal = open?.inJournal ?? (await this.#journal.fileFor(file.path, file.bytes))
     const bytes = await this.#journal.placedBytes(inJournal, cid, offset)
-    const isToSync = bytes !== undefined && (this.#syncAll || bytes >= SYNC_FILES_FROM_BYTES)
-    if (open === undefined && isToSync) this.#unsynced.push(file.path)
+    if (open === undefined && bytes !== undefined && bytes >= SYNC_FILES_FROM_BYTES) this.#unsynced.push(file.path)
     return bytes
   }
 
@@ -183,7 +184,6 @@ export class Output {
     if (file.path.length === 0) await refuseFolder(this.#target)
     const inJournal = await this.#journal.fileFor(file.path, size)
     const mtimeNs = await this.#smallFiles.write({ path: this.#pathOf(file.path), content })
-    if (this.#syncAll) this.#unsynced.push(file.path)
     await this.#journal.noteWhole(inJournal, { size, mtimeNs }, placed)
   }
 
@@ -214,7 +214,8 @@ export class Output {
       for (const { path, target } of this.#links) await makeLinkNow(path, target)
       // A result that is one file is synced however small it is.
       if (this.#folders.length === 0) await syncFile(this.#temporary)
-      await mapBounded(this.#unsynced, SYNCS_AT_ONCE, (path) => syncFile(this.#pathOf(path)))
+      if (this.#durable) await this.#syncEveryFile()
+      else await mapBounded(this.#unsynced, SYNCS_AT_ONCE, (path) => syncFile(this.#pathOf(path)))
       await mapBounded(this.#folders, SYNCS_AT_ONCE, syncFolder)
       if (this.#force) {
         await refuseSpecial(this.#target)
@@ -243,8 +244,20 @@ export class Output {
   async #finishFile(file: OutputFile, leaf: PlacedLeaf | undefined): Promise<void> {
     const { inJournal, onDisk } = await this.#opened(file)
     this.#open.delete(file.id)
-    if (this.#syncAll) this.#unsynced.push(file.path)
     await this.#journal.noteWhole(inJournal, await this.#largeFiles.finish(onDisk), leaf)
+  }
+
+  async #syncEveryFile(): Promise<void> {
+    let names: string[] = []
+    const syncThem = async () => {
+      await mapBounded(names, SYNCS_AT_ONCE, (name) => syncFile(join(this.#temporary, name)))
+      names = []
+    }
+    for await (const { name } of this.#journal.files()) {
+      names.push(name)
+      if (names.length >= SYNCED_TOGETHER) await syncThem()
+    }
+    await syncThem()
   }
 
   #pathOf(path: readonly string[]): string {

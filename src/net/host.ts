@@ -46,6 +46,8 @@ export interface HostOptions<Factories extends ServiceFactories<Factories>> exte
   announce?: string[] | undefined
   /** libp2p service factories, as the `services` of `createLibp2p`. */
   services: Factories
+  /** Told of bytes that are on their way and not looked at any more; connections by Noise do not tell. */
+  onWritten?: ((bytes: Uint8Array) => void) | undefined
   /** Name and version of the program, as peers see it: `p2p/1.2.3`. */
   userAgent?: string | undefined
 }
@@ -107,7 +109,7 @@ export async function createHost<Factories extends ServiceFactories<Factories>>(
     addresses: { listen: [], announce: options.announce ?? [] },
     transports: [tcp()],
     // The first that both sides know is taken: TLS 1.3 runs in native code and is up to twice as fast.
-    connectionEncrypters: [tls(), noiseOnDemand()],
+    connectionEncrypters: [tls({ onWritten: options.onWritten }), noiseOnDemand()],
     streamMuxers: [
       guardedYamux(
         {

@@ -5,7 +5,9 @@
 
 import type { BitswapInit } from '../bitswap/bitswap.ts'
 import type { BlockStore } from '../blockstore/blockstore.ts'
+import { BufferPool } from '../common/buffer-pool.ts'
 import { P2PError } from '../common/errors.ts'
+import { MiB } from '../common/units.ts'
 import type { Host } from '../net/host.ts'
 import type { Repo } from '../repo/repo.ts'
 import type { NetworkSettings } from './network-settings.ts'
@@ -24,6 +26,9 @@ export interface NodeNetworkOptions {
 
 /** What a node has for others that gives them nothing. */
 const NOTHING: BitswapInit['blockstore'] = { get: async () => undefined, size: async () => undefined }
+
+/** Memory of blocks that have come in or gone out, kept for the next ones. */
+const IDLE_BUFFER_BYTES = 16 * MiB
 
 export class NodeNetwork {
   readonly #options: NodeNetworkOptions
@@ -68,6 +73,7 @@ export class NodeNetwork {
     ])
     const { listen, limits, seed, bootstrap } = settings
     let connect!: Host['connect']
+    const buffers = new BufferPool(IDLE_BUFFER_BYTES)
     const host = await createHost({
       privateKey,
       datastore: await this.#datastore(privateKey.publicKey.toString()),
@@ -75,9 +81,11 @@ export class NodeNetwork {
       // What only asks listens where it can, and not where the settings say.
       mustListen: role === 'server',
       announce: announce ?? (role === 'server' ? repo.config['addresses.announce'] : []),
+      onWritten: (bytes) => buffers.give(bytes),
       services: {
         ...dhtServices(role),
         bitswap: bitswap({
+          buffers,
           blockstore: seed ? store : NOTHING,
           pathOf,
           connect: (source, options) => connect(source, options),

@@ -20,6 +20,8 @@ export class Hold {
   #noted = new Set<BlockKey>()
   #beingWritten: ReadonlySet<BlockKey> = new Set()
   #writing: Promise<void> = Promise.resolve()
+  /** The root that has taken it over: its records are those of one pin, since they go when that goes. */
+  root: CID | undefined
 
   /** @param sweepUnderWay - resolves when nobody removes blocks any more who may not have seen what was noted before */
   constructor(index: HeldBlocks, sweepUnderWay: () => Promise<void>) {

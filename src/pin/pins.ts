@@ -8,6 +8,7 @@
 
 import { CID } from 'multiformats/cid'
 import type { Clock } from '../common/clock.ts'
+import { P2PError } from '../common/errors.ts'
 import { KeyedLock } from '../common/keyed-lock.ts'
 import { type BlockKey, blockKey, RAW } from '../dag/cid.ts'
 import type { Database, Space } from '../database/database.ts'
@@ -78,6 +79,10 @@ export class Pins {
    * @throws P2PError `io`, `disk-full`
    */
   async add(pin: NewPin, hold: Hold): Promise<void> {
+    if (hold.root !== undefined && !hold.root.equals(pin.cid)) {
+      throw new P2PError('internal', `${pin.cid} needs a hold of its own: ${hold.root} has taken this one over`)
+    }
+    hold.root = pin.cid
     await this.#lock.run(blockKey(pin.cid), async () => {
       const present = await this.get(pin.cid)
       const next = this.#merged(pin, present, hold)

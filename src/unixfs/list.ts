@@ -44,15 +44,17 @@ export async function* listFolder(
   above: readonly string[] = [],
 ): AsyncGenerator<ListedEntry> {
   if (above.length >= MAX_DEPTH) throw new P2PError('bad-data', `The tree is deeper than ${MAX_DEPTH} levels`)
-  const { describe, recursive } = options
-  const look = async (entry: DirectoryEntry) => ({
-    entry,
-    description: describe ? await describeEntry(entry, options) : undefined,
-  })
+  if (!options.describe) {
+    for await (const entries of groupsOf(folder, options)) {
+      for (const entry of entries) yield { ...entry, path: [...above, entry.name], description: undefined }
+    }
+    return
+  }
+  const look = async (entry: DirectoryEntry) => ({ entry, description: await describeEntry(entry, options) })
   for await (const { entry, description } of mapAhead(entriesOf(folder, options), READ_AHEAD, look)) {
     const path = [...above, entry.name]
     yield { ...entry, path, description }
-    if (recursive && description?.type === 'folder') yield* listFolder(description.node, options, path)
+    if (options.recursive && description.type === 'folder') yield* listFolder(description.node, options, path)
   }
 }
 
@@ -63,13 +65,22 @@ async function describeEntry({ cid, tsize }: DirectoryEntry, { readNode }: ListO
 }
 
 async function* entriesOf(folder: Folder, options: ListOptions): AsyncGenerator<DirectoryEntry> {
-  if (folder.kind === 'directory') yield* folder.entries
-  else yield* shardEntries(folder, options, Math.floor(64 / Math.log2(folder.fanout)))
+  for await (const entries of groupsOf(folder, options)) yield* entries
+}
+
+/** The entries of one node after the other. */
+async function* groupsOf(folder: Folder, options: ListOptions): AsyncGenerator<DirectoryEntry[]> {
+  if (folder.kind === 'directory') yield folder.entries
+  else yield* shardGroups(folder, options, Math.floor(64 / Math.log2(folder.fanout)))
 }
 
 /** @param levels - how many the hash of a name has bits for */
-async function* shardEntries(shard: ShardFolder, options: ListOptions, levels: number): AsyncGenerator<DirectoryEntry> {
-  yield* shard.entries
+async function* shardGroups(
+  shard: ShardFolder,
+  options: ListOptions,
+  levels: number,
+): AsyncGenerator<DirectoryEntry[]> {
+  yield shard.entries
   if (shard.subShards.length > 0 && levels === 1) throw new P2PError('bad-data', 'A sharded folder is too deep')
   const readShard = async (cid: CID): Promise<ShardFolder> => {
     const node = decodeNode(cid, await options.readNode(cid))
@@ -77,7 +88,7 @@ async function* shardEntries(shard: ShardFolder, options: ListOptions, levels: n
     throw new P2PError('bad-data', `Block ${cid} is not part of a sharded folder`)
   }
   for await (const below of mapAhead(shard.subShards, READ_AHEAD, readShard)) {
-    yield* shardEntries(below, options, levels - 1)
+    yield* shardGroups(below, options, levels - 1)
   }
 }
 

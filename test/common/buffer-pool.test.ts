@@ -6,7 +6,7 @@ import { MiB } from '../../src/common/units.ts'
 test('a buffer is used again once all its parts are given back, and not before', () => {
   const pool = new BufferPool(4 * MiB)
   const first = pool.take(MiB)
-  pool.split(first, 2)
+  pool.lend(first, 200)
   const parts = [first.subarray(0, 100), first.subarray(100, 200)]
   pool.give(parts[0]!)
   assert.notEqual(pool.take(MiB).buffer, first.buffer)
@@ -19,13 +19,13 @@ test('a buffer is used again once all its parts are given back, and not before',
 test('what somebody keeps, was never split, or is given back twice is not used again', () => {
   const pool = new BufferPool(4 * MiB)
   const kept = pool.take(MiB)
-  pool.split(kept, 1)
+  pool.lend(kept, kept.byteLength)
   pool.keep(kept)
   pool.give(kept)
   const whole = pool.take(MiB)
   pool.give(whole)
   const twice = pool.take(MiB)
-  pool.split(twice, 1)
+  pool.lend(twice, twice.byteLength)
   pool.give(twice)
   pool.give(twice)
   const taken = [pool.take(MiB), pool.take(MiB)]
@@ -39,12 +39,12 @@ test('what somebody keeps, was never split, or is given back twice is not used a
 test('no more than the limit lies idle, and other sizes are not pooled', () => {
   const pool = new BufferPool(2 * MiB)
   const buffers = Array.from({ length: 3 }, () => pool.take(MiB))
-  for (const buffer of buffers) pool.split(buffer, 1)
+  for (const buffer of buffers) pool.lend(buffer, buffer.byteLength)
   for (const buffer of buffers) pool.give(buffer)
   const again = new Set(Array.from({ length: 3 }, () => pool.take(MiB).buffer))
   assert.equal(buffers.filter(({ buffer }) => again.has(buffer)).length, 1)
   const large = pool.take(3 * MiB)
-  pool.split(large, 1)
+  pool.lend(large, large.byteLength)
   pool.give(large)
   assert.notEqual(pool.take(3 * MiB).buffer, large.buffer)
 })

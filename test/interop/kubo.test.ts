@@ -1,13 +1,13 @@
 /** `p2p` and Kubo, the reference implementation of IPFS: each fetches from the other, and CIDs are the same. */
 
 import assert from 'node:assert/strict'
-import { mkdir } from 'node:fs/promises'
+import { mkdir, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import test, { type TestContext } from 'node:test'
 import { MiB } from '../../src/common/units.ts'
 import { writeRandomFile } from '../support/bytes.ts'
 import { type KuboProfile, noKubo, startKubo } from '../support/kubo.ts'
-import { addPath, addPaths, getJson, startServe } from '../support/processes.ts'
+import { addPath, addPaths, getJson, runP2p, startServe } from '../support/processes.ts'
 import { makeTempDir } from '../support/temp.ts'
 import { assertSameContent, writeSamples } from './samples.ts'
 
@@ -90,3 +90,32 @@ test('Kubo finds p2p serve through the DHT', { skip }, async (t) => {
   const providers = await kubo.ipfs('routing', 'findprovs', '--num-providers', '1', cid)
   assert.equal(providers, serve.peerId)
 })
+
+test('CAR files of Kubo and p2p are the same, and each reads those of the other', { skip }, async (t) => {
+  const folder = await makeTempDir(t)
+  const repo = join(folder, 'repo')
+  const kubo = await startKubo(t)
+  const tree = join(folder, 'tree')
+  await mkdir(tree)
+  await writeRandomFile(join(tree, 'large'), 'interop-car', 3 * MiB)
+  for (let index = 0; index < 20; index++) await writeFile(join(tree, `small ${index}`), `${index}`)
+  const ours = await addPath(repo, tree)
+  const exported = join(folder, 'ours.car')
+  assert.equal((await runP2p(['car', 'export', ours, '-o', exported], { repo })).code, 0)
+  assert.match(await kubo.ipfs('dag', 'import', exported), new RegExp(`^Pinned root\\s${ours}\\ssuccess$`))
+  const ipld = await kubo.ipfs('dag', 'put', '--input-codec', 'dag-json', await jsonFile(folder, ours))
+  // Inlined blocks, and a node of another codec above it all.
+  for (const cid of [ours, await kubo.ipfs('add', '-Qr', '--inline', '--trickle', tree), ipld]) {
+    const theirs = await kubo.exportCar(cid)
+    const imported = await runP2p(['car', 'import', '-'], { repo, stdin: [theirs] })
+    assert.equal(imported.stdout.toString(), `${cid}\n`, imported.stderr)
+    const again = await runP2p(['car', 'export', cid], { repo })
+    assert.ok(again.stdout.equals(theirs), cid)
+  }
+})
+
+async function jsonFile(folder: string, cid: string): Promise<string> {
+  const path = join(folder, 'node.json')
+  await writeFile(path, JSON.stringify({ name: 'a node', below: [{ '/': cid }] }))
+  return path
+}

@@ -2,10 +2,10 @@ import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { CID } from 'multiformats/cid'
-import { DAG_PB } from '../../src/dag/cid.ts'
+import { blockKey, DAG_PB } from '../../src/dag/cid.ts'
 import { type Database, openDatabase } from '../../src/database/database.ts'
 import { type NewPin, type Pin, Pins } from '../../src/pin/pins.ts'
-import { randomBlock } from '../support/blocks.ts'
+import { numberedBlock, randomBlock } from '../support/blocks.ts'
 import { cleanUpAfter } from '../support/clean-up.ts'
 import { makeTempDir } from '../support/temp.ts'
 
@@ -85,4 +85,34 @@ test('pinning the bytes of a folder node as raw does not lose the folder', async
     (await listed(pins)).map(({ cid, bytes }) => [cid.toString(), bytes]),
     [[folder.toString(), 5000]],
   )
+})
+
+test('a hold becomes one pin, so that giving up another one takes nothing from it', async (t) => {
+  const { pins } = await open(t)
+  const [one, other] = [randomBlock('one', 10).cid, randomBlock('other', 10).cid]
+  await pins.holding(async (hold) => {
+    await hold.add([one, other])
+    await pins.add({ cid: one, bytes: 10, kind: 'recursive' }, hold)
+    await pins.add({ cid: one, name: 'again', bytes: 10, kind: 'recursive' }, hold)
+    await assert.rejects(pins.add({ cid: other, bytes: 10, kind: 'recursive' }, hold), { code: 'internal' })
+  })
+  assert.equal(await pins.isHeld(blockKey(one)), true)
+  assert.equal(await pins.has(other), false)
+})
+
+test('many blocks are held while they are written to the index, and after', async (t) => {
+  const { pins } = await open(t)
+  const cids = Array.from({ length: 20_000 }, (_, index) => numberedBlock(index).cid)
+  const root = cids[0]!
+  const all = async () => {
+    for (const index of [0, 1, 16_384, 19_999]) assert.equal(await pins.isHeld(blockKey(cids[index]!)), true)
+  }
+  await pins.holding(async (hold) => {
+    await Promise.all(cids.map((cid) => hold.add([cid])))
+    await all()
+    await pins.add({ cid: root, bytes: 1, kind: 'recursive' }, hold)
+  })
+  await all()
+  await pins.remove(root)
+  assert.equal(await pins.isHeld(blockKey(root)), false)
 })

@@ -6,11 +6,13 @@ import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import type { ProgressEvent } from '../../src/common/progress.ts'
 import { KiB, MiB } from '../../src/common/units.ts'
+import type { PinEntry } from '../../src/node/api/pins.ts'
 import type { AddedRoot, Api, GetTarget } from '../../src/node/api.ts'
 import { type Node, openNode } from '../../src/node/open.ts'
 import { resolveLocation } from '../../src/repo/location.ts'
 import { sha256OfFile, writeRandomFile } from '../support/bytes.ts'
 import { cleanUpAfter } from '../support/clean-up.ts'
+import { lookSuite } from './look-suite.ts'
 
 export interface MadeApi {
   api: Api
@@ -211,6 +213,8 @@ export function apiSuite(name: string, make: (t: TestContext) => Promise<MadeApi
     await assert.rejects(api.run('id', { signal: AbortSignal.abort(reason) }), (error) => error === reason)
   })
 
+  lookSuite(apiTest)
+
   apiTest('status tells of every root, and stop that there is nothing to stop', async (made) => {
     const { api, folder } = made
     const { cid } = await addFile(made, 10)
@@ -265,6 +269,27 @@ export function apiSuite(name: string, make: (t: TestContext) => Promise<MadeApi
     await assert.rejects(api.run('connect', { multiaddr: `/ip4/127.0.0.1/tcp/1/p2p/${OTHER_PEER}` }), {
       code: 'network',
     })
+  })
+
+  apiTest('what is kept is listed, given up, collected and verified', async (made) => {
+    const { api } = made
+    const { cid } = await addFile(made, 3 * MiB)
+    await api.run('pin-add', { ref: cid, name: 'mine', offline: true })
+    const listed: PinEntry[] = []
+    const onEvent = (entry: PinEntry) => void listed.push(entry)
+    assert.deepEqual(await api.run('pin-ls', { all: true, onEvent }), { pins: 1 })
+    assert.deepEqual(
+      listed.map((entry) => [entry.cid, entry.kind, entry.name, entry.bytes]),
+      [[cid, 'recursive', 'mine', 3 * MiB]],
+    )
+    const { blocks, bytes, problems } = await api.run('verify', {})
+    assert.deepEqual([blocks, problems], [4, 0])
+    assert.deepEqual(await api.run('gc', {}), { blocks: 0, bytes: 0, references: 0 })
+    assert.deepEqual(await api.run('pin-rm', { cids: [cid] }), { removed: [cid], failures: [] })
+    assert.deepEqual(await api.run('gc', { dryRun: true }), { blocks: 4, bytes, references: 0 })
+    assert.deepEqual(await api.run('gc', {}), { blocks: 4, bytes, references: 0 })
+    const { pins, blocks: left } = await api.run('repo', {})
+    assert.deepEqual([pins, left], [0, 0])
   })
 }
 

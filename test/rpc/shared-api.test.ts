@@ -170,6 +170,41 @@ test('an operation that starts over tells no event and writes no byte twice', as
   assert.equal(sent, 'stdinstdin')
 })
 
+test('cat goes on at its byte, within the part that was asked for, and ls after what it has told', async (t) => {
+  const site = await makeSite(t)
+  const content = randomBytes('goes on', 3 * MiB)
+  const tree = join(site.folder, 'tree')
+  await mkdir(tree)
+  for (const name of ['a', 'b', 'c']) await writeFile(join(tree, name), content)
+  const node = await openNode({ ...site.options, role: 'client' })
+  const { roots } = await node.add([{ path: tree }])
+  await node.close()
+  const ref = roots[0]?.cid ?? ''
+  const listed = { cid: '', codec: '', kind: null, bytes: null, mode: null, mtime: null, target: null }
+  const loseRest = () =>
+    serveUntilEnd(t, site, (end) => ({
+      run: async (_name, channels: Channels) => {
+        // The same twice is told twice, since the order alone counts.
+        for (const path of ['a', 'a']) await channels.onEvent?.({ ...listed, path })
+        await channels.write?.(content.subarray(MiB, MiB + 1000))
+        end()
+        return await untilAborted(channels.signal)
+      },
+    }))
+
+  await loseRest()
+  const written: Uint8Array[] = []
+  const write = async (bytes: Uint8Array) => void written.push(Uint8Array.from(bytes))
+  await site.shared.run('cat', { ref: `${ref}/b`, offset: MiB, length: MiB + 7, write, offline: true })
+  assert.ok(Buffer.concat(written).equals(content.subarray(MiB, 2 * MiB + 7)))
+  await site.shared.close()
+
+  await loseRest()
+  const paths: string[] = []
+  await site.shared.run('ls', { ref, offline: true, onEvent: ({ path }) => void paths.push(path) })
+  assert.deepEqual(paths, ['a', 'a', 'c'])
+})
+
 test('a file that the holder had finished is the result, unless it was changed', async (t) => {
   const site = await makeSite(t)
   const path = join(site.folder, 'hello')

@@ -34,6 +34,8 @@ export interface Kubo {
   add(path: string): Promise<string>
   /** Connects to the peers and fetches a file or folder, to a path that must not exist. */
   get(cid: string, peers: string | string[], output: string): Promise<void>
+  /** Writes a DAG as a CAR file. */
+  exportCar(cid: string): Promise<Buffer>
   /** Runs `ipfs` with these arguments against the node. @returns its stdout, trimmed */
   ipfs(...args: string[]): Promise<string>
 }
@@ -104,6 +106,11 @@ export async function startKubo(
     get: async (cid, peers, output) => {
       await ipfs('swarm', 'connect', ...[peers].flat())
       await ipfs('get', '--progress=false', '--output', output, cid)
+    },
+    exportCar: async (cid) => {
+      const args = ['dag', 'export', '--progress=false', cid]
+      const options = { env, timeout: commandLimitMs, maxBuffer: 64 * MiB, encoding: 'buffer' } as const
+      return (await run(binary, args, options)).stdout
     },
     ipfs,
   }

@@ -4,6 +4,7 @@
  */
 
 import type { BlockStore } from '../../blockstore/blockstore.ts'
+import type { BufferPool } from '../../common/buffer-pool.ts'
 import type { Clock } from '../../common/clock.ts'
 import { mapBounded } from '../../common/concurrency.ts'
 import { hasCode, messageOf } from '../../common/errors.ts'
@@ -25,6 +26,8 @@ const MAX_WAITING_PRESENCES = 4096
 export interface ServerOptions {
   blockstore: Pick<BlockStore, 'get' | 'size'>
   send: (peerId: string, pieces: Uint8Array[]) => Promise<void>
+  /** Memory that blocks are read into; whoever sends gives back to it what is sent. */
+  buffers: BufferPool
   /** Told of blocks that should be here and cannot be read: of the first in a minute. */
   onError: (message: string) => void
   clock: Clock
@@ -110,14 +113,17 @@ export class Server {
 
   /** Never rejects: what cannot be read is reported and left out. */
   async #read({ wants }: Serving): Promise<ReadBlocks> {
+    const { blockstore, buffers } = this.#options
     const blocks: Block[] = []
     const presences: Presence[] = []
     await Promise.all(
       wants.map(async (want) => {
         try {
-          const bytes = await this.#options.blockstore.get(want.cid)
-          if (bytes !== undefined) blocks.push({ cid: want.cid, bytes })
-          else if (want.sendDontHave) presences.push({ cid: want.cid, have: false })
+          const bytes = await blockstore.get(want.cid, { allocate: (length) => buffers.take(length) })
+          if (bytes !== undefined) {
+            buffers.lend(bytes, bytes.byteLength)
+            blocks.push({ cid: want.cid, bytes })
+          } else if (want.sendDontHave) presences.push({ cid: want.cid, have: false })
         } catch (error) {
           this.#complaints.add('Cannot read', want.cid.toString(), messageOf(error))
         }

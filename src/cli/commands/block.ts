@@ -1,7 +1,6 @@
 /** `p2p block`: single blocks, whatever they are part of. */
 
 import { P2PError } from '../../common/errors.ts'
-import { parseCid } from '../../dag/cid.ts'
 import { type Context, runOperation } from '../context.ts'
 import { fetchingOptions } from '../fetching.ts'
 import type { FetchingFlags, HoldFlags } from '../flags.ts'
@@ -24,7 +23,7 @@ export async function blockGet(context: Context, ref: string, flags: FetchingFla
   const result = await runOperation(context, needsOf('get', flags), 'block-get', {
     ref,
     write: stdoutWriter(context, 'block get'),
-    ...fetchingOptions(context, flags),
+    ...(await fetchingOptions(context, flags)),
   })
   return { result: { ...result }, summary: [] }
 }
@@ -33,7 +32,7 @@ export async function blockGet(context: Context, ref: string, flags: FetchingFla
 export async function blockStat(context: Context, ref: string, flags: FetchingFlags): Promise<Outcome> {
   const result = await runOperation(context, needsOf('stat', flags), 'block-stat', {
     ref,
-    ...fetchingOptions(context, flags),
+    ...(await fetchingOptions(context, flags)),
   })
   context.output.resultLine(`${result.cid}  ${result.bytes}`)
   return { result: { ...result }, summary: [] }
@@ -51,7 +50,6 @@ export async function blockPut(context: Context, { codec, hash, v0, ...flags }: 
 
 /** @throws P2PError as `block-rm` of `Api.run` does */
 export async function blockRm(context: Context, cids: string[], { force, ...flags }: BlockRmFlags): Promise<Outcome> {
-  for (const cid of cids) parseCid(cid)
   const result = await runOperation(context, needsOf('rm', flags), 'block-rm', { cids, force })
   const { removed, failures } = result
   for (const cid of removed) context.output.resultLine(cid)

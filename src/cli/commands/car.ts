@@ -29,7 +29,7 @@ export async function carExport(context: Context, ref: string, flags: CarExportF
   const result = await runOperation(context, { command: 'p2p car export', holdTimeoutMs: timeout }, 'car-export', {
     ref,
     ...(toStdout ? { write: stdoutWriter(context, 'stdout') } : { output: resolve(context.cwd, path), force }),
-    ...fetchingOptions(context, flags),
+    ...(await fetchingOptions(context, flags)),
   })
   const { opaque, blocks, bytes } = result
   return {

@@ -21,7 +21,7 @@ export async function cat(context: Context, ref: string, flags: CatFlags): Promi
   const onProgress: OnProgress = (event) => {
     if (stdout.isTTY !== true || event.type === 'note' || event.type === 'warning') output.onProgress(event)
   }
-  const options = { ref, offset, length, write, ...fetchingOptions(context, flags), signal, onProgress }
+  const options = { ref, offset, length, write, ...(await fetchingOptions(context, flags)), signal, onProgress }
   const result = await withNode(context, { command: 'p2p cat', holdTimeoutMs: flags.timeout }, (node) =>
     node.run('cat', options),
   )

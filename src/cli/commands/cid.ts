@@ -59,10 +59,9 @@ function convert(parsed: Cid, { v0 = false, v1 = false, base: baseName }: CidFla
       hint: `Known are ${[...basesByName().keys()].join(', ')}.`,
     })
   }
-  const needsV1 = base !== undefined && base.name !== 'base58btc'
-  if (!v0) return (v1 || needsV1 ? parsed.toV1() : parsed).toString(base?.encoder)
+  if (!v0) return (v1 || base !== undefined ? parsed.toV1() : parsed).toString(base?.encoder)
   if (
-    needsV1 ||
+    (base !== undefined && base.name !== 'base58btc') ||
     parsed.code !== DAG_PB ||
     parsed.multihash.code !== SHA2_256 ||
     parsed.multihash.digest.byteLength !== 32

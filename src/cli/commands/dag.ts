@@ -2,7 +2,6 @@
 
 import { P2PError } from '../../common/errors.ts'
 import { formatBytes } from '../../common/units.ts'
-import { parseRef } from '../../dag/ref.ts'
 import { type Context, runOperation } from '../context.ts'
 import { fetchingOptions } from '../fetching.ts'
 import type { FetchingFlags } from '../flags.ts'
@@ -11,10 +10,9 @@ import type { Outcome } from '../outcome.ts'
 /** @throws P2PError as `dag-stat` of `Api.run` does */
 export async function dagStat(context: Context, refs: string[], flags: FetchingFlags): Promise<Outcome> {
   const { output } = context
-  for (const ref of refs) parseRef(ref)
   const result = await runOperation(context, { command: 'p2p dag stat', holdTimeoutMs: flags.timeout }, 'dag-stat', {
     refs,
-    ...fetchingOptions(context, flags),
+    ...(await fetchingOptions(context, flags)),
     onEvent: (dag) => {
       output.resultLine(`${dag.cid}  ${figures(dag)}`)
       output.event('dag', { ...dag })

@@ -11,7 +11,7 @@ import type { Outcome } from '../outcome.ts'
 export async function info(context: Context, ref: string, flags: FetchingFlags): Promise<Outcome> {
   const { output } = context
   const needs = { command: 'p2p info', holdTimeoutMs: flags.timeout }
-  const result = await runOperation(context, needs, 'info', { ref, ...fetchingOptions(context, flags) })
+  const result = await runOperation(context, needs, 'info', { ref, ...(await fetchingOptions(context, flags)) })
   for (const line of linesOf(result)) output.resultLine(line)
   return { result: { ...result }, summary: [] }
 }

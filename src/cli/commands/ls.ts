@@ -19,7 +19,7 @@ export async function ls(context: Context, ref: string, flags: LsFlags): Promise
     ref,
     long,
     recursive,
-    ...fetchingOptions(context, flags),
+    ...(await fetchingOptions(context, flags)),
     onEvent: async (entry) => {
       output.resultLine(long ? longLine(entry) : entry.path)
       output.event('entry', { ...entry })

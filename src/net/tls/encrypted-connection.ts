@@ -12,12 +12,14 @@ import { raceAbort } from '../../common/abort.ts'
 export class EncryptedConnection extends AbstractMultiaddrConnection {
   readonly #transport: MultiaddrConnection
   readonly #socket: TLSSocket
+  readonly #onWritten: ((bytes: Uint8Array) => void) | undefined
 
   /**
    * @param transport - what `socket` runs on; it closes when the socket does, and the other way round
    * @param socket - after its handshake
+   * @param onWritten - told of bytes that are encrypted and on their way
    */
-  constructor(transport: MultiaddrConnection, socket: TLSSocket) {
+  constructor(transport: MultiaddrConnection, socket: TLSSocket, onWritten?: (bytes: Uint8Array) => void) {
     super({
       log: transport.log,
       direction: transport.direction,
@@ -27,6 +29,7 @@ export class EncryptedConnection extends AbstractMultiaddrConnection {
     })
     this.#transport = transport
     this.#socket = socket
+    this.#onWritten = onWritten
     socket.on('data', (chunk) => this.onData(chunk))
     socket.on('drain', () => this.safeDispatchEvent('drain'))
     // Not left to the socket, which would first send what nobody reads any more.
@@ -38,7 +41,7 @@ export class EncryptedConnection extends AbstractMultiaddrConnection {
   sendData(data: Uint8ArrayList): SendResult {
     let canSendMore = true
     this.#socket.cork()
-    for (const chunk of data) canSendMore = this.#socket.write(chunk)
+    for (const chunk of data) canSendMore = this.#write(chunk)
     this.#socket.uncork()
     return { sentBytes: data.byteLength, canSendMore }
   }
@@ -62,5 +65,11 @@ export class EncryptedConnection extends AbstractMultiaddrConnection {
 
   sendResume(): void {
     this.#socket.resume()
+  }
+
+  #write(chunk: Uint8Array): boolean {
+    return this.#socket.write(chunk, (error) => {
+      if (error == null) this.#onWritten?.(chunk)
+    })
   }
 }

@@ -31,18 +31,25 @@ export interface TlsComponents {
   upgrader: Upgrader
 }
 
+export interface TlsOptions {
+  /** Told of bytes that are encrypted and on their way: nobody here looks at them any more. */
+  onWritten?: ((bytes: Uint8Array) => void) | undefined
+}
+
 /** A `connectionEncrypters` entry for libp2p. */
-export function tls(): (components: TlsComponents) => ConnectionEncrypter {
-  return (components) => new TlsEncrypter(components)
+export function tls(options: TlsOptions = {}): (components: TlsComponents) => ConnectionEncrypter {
+  return (components) => new TlsEncrypter(components, options)
 }
 
 class TlsEncrypter implements ConnectionEncrypter {
   readonly protocol = '/tls/1.0.0'
   readonly #components: TlsComponents
+  readonly #options: TlsOptions
   #context: Promise<SecureContext> | undefined
 
-  constructor(components: TlsComponents) {
+  constructor(components: TlsComponents, options: TlsOptions) {
     this.#components = components
+    this.#options = options
   }
 
   async secureInbound(connection: MessageStream, options?: SecureConnectionOptions): Promise<SecuredConnection> {
@@ -85,7 +92,7 @@ class TlsEncrypter implements ConnectionEncrypter {
       const streamMuxer = muxerOf(socket, muxers)
       return {
         remotePeer: peerId,
-        connection: new EncryptedConnection(transport, socket),
+        connection: new EncryptedConnection(transport, socket, this.#options.onWritten),
         ...(streamMuxer === undefined ? {} : { streamMuxer }),
       }
     } catch (error) {

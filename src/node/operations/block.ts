@@ -19,6 +19,7 @@ import type {
   BlockRmResult,
   BlockStat,
 } from '../api/blocks.ts'
+import { readContent } from './content.ts'
 import { Fetching, type FetchingParts } from './fetching.ts'
 
 /** @throws P2PError as `Api.run` says of it */
@@ -37,7 +38,7 @@ export async function blockStat(parts: FetchingParts, options: BlockOptions): Pr
 /** @throws P2PError as `Api.run` says of it */
 export async function blockPut({ store }: { store: BlockStore }, options: BlockPutOptions): Promise<BlockStat> {
   const { content, signal } = options
-  const bytes = await readAll(content)
+  const bytes = await readAll(readContent(content, { signal }))
   const cid = cidOf(bytes, options)
   // A node that cannot be read would stop whoever walks over it.
   if (hasKnownLinks(cid)) linksOf(cid, bytes)

@@ -3,32 +3,35 @@
 import type { CID } from 'multiformats/cid'
 import type { BlockStore } from '../../blockstore/blockstore.ts'
 import { type Car, readCar } from '../../car/read.ts'
+import type { Clock } from '../../common/clock.ts'
 import { hasCode, P2PError } from '../../common/errors.ts'
 import { BlockService } from '../../exchange/blockservice.ts'
 import { readUserFile } from '../../files/user-file.ts'
 import { completeDag } from '../../pin/complete-dag.ts'
-import type { Hold } from '../../pin/hold.ts'
 import type { Pins } from '../../pin/pins.ts'
 import { contentBytes } from '../../unixfs/list.ts'
 import type { CarImportOptions, CarImportResult, ImportedRoot } from '../api/blocks.ts'
+import { readContent } from './content.ts'
+import { paced } from './paced.ts'
 
 interface CarImportParts {
   store: BlockStore
   pins: Pick<Pins, 'add' | 'holding'>
+  clock: Clock
 }
 
 /** @throws P2PError as `Api.run` says of it */
 export async function carImport(parts: CarImportParts, options: CarImportOptions): Promise<CarImportResult> {
   const { path, content, signal } = options
-  const chunks = content ?? (path === undefined ? undefined : readUserFile(path, { signal }))
+  const chunks = path === undefined ? content && readContent(content, { signal }) : readUserFile(path, { signal })
   if (chunks === undefined) throw new P2PError('usage', 'There is no CAR file to import')
   return await parts.pins.holding(async (hold) => {
     const car = await readCar(chunks)
-    const counts = await storeBlocks(car, hold.over(parts.store), options)
+    const counts = await storeBlocks(car, hold.over(parts.store), parts.clock, options)
     await parts.store.sync({ signal })
     const roots: ImportedRoot[] = []
     for (const cid of car.roots) {
-      const root = await keepRoot(cid, parts, hold, options)
+      const root = await keepRoot(cid, parts, options)
       roots.push(root)
       await options.onEvent?.(root)
     }
@@ -39,23 +42,20 @@ export async function carImport(parts: CarImportParts, options: CarImportOptions
 async function storeBlocks(
   { blocks }: Car,
   store: Pick<BlockStore, 'put'>,
+  clock: Clock,
   { signal, onProgress }: CarImportOptions,
 ): Promise<Pick<CarImportResult, 'blocks' | 'blockBytes'>> {
   const counts = { blocks: 0, blockBytes: 0 }
+  const report = paced(clock, () => {
+    const { blocks, blockBytes: bytes } = counts
+    onProgress?.({ type: 'car-progress', action: 'import', bytes, totalBytes: null, blocks })
+  })
   for await (const { cid, bytes } of blocks) {
     signal?.throwIfAborted()
     await store.put(cid, bytes, { signal })
     counts.blocks++
     counts.blockBytes += bytes.byteLength
-    onProgress?.({
-      type: 'add-progress',
-      bytes: counts.blockBytes,
-      totalBytes: null,
-      files: counts.blocks,
-      totalFiles: null,
-      bytesPerSecond: 0,
-      etaSeconds: null,
-    })
+    report()
   }
   return counts
 }
@@ -64,17 +64,18 @@ async function storeBlocks(
 async function keepRoot(
   root: CID,
   { store, pins }: CarImportParts,
-  hold: Hold,
   { pin = true, signal }: CarImportOptions,
 ): Promise<ImportedRoot> {
   const cid = root.toString()
   if (!pin) return { cid, pinned: false, problem: null }
   const reader = new BlockService(store, () => undefined)
   try {
-    await completeDag(root, { hold, store, hasLeaf: (leaf) => store.has(leaf, { signal }), reader, signal })
-    const bytes = await contentBytes(root, (node) => reader.fetch(node, { signal }))
-    await store.sync({ signal })
-    await pins.add({ cid: root, bytes, kind: 'recursive' }, hold)
+    await pins.holding(async (hold) => {
+      await completeDag(root, { hold, store, hasLeaf: (leaf) => store.has(leaf, { signal }), reader, signal })
+      const bytes = await contentBytes(root, (node) => reader.fetch(node, { signal }))
+      await store.sync({ signal })
+      await pins.add({ cid: root, bytes, kind: 'recursive' }, hold)
+    })
     return { cid, pinned: true, problem: null }
   } catch (error) {
     if (!hasCode(error, 'not-found', 'bad-data')) throw error

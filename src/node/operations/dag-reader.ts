@@ -5,7 +5,7 @@
 
 import type { CID } from 'multiformats/cid'
 import type { BlockStore } from '../../blockstore/blockstore.ts'
-import { isIdentity, RAW } from '../../dag/cid.ts'
+import { RAW } from '../../dag/cid.ts'
 import type { ReadBlock } from '../../dag/depth-first.ts'
 import { hasKnownLinks, linksOf } from '../../dag/links.ts'
 import type { Fetching } from './fetching.ts'
@@ -31,7 +31,7 @@ export class DagReader {
 
   /** The same without the bytes: raw leaves that are here are not read for it. */
   async measure(cid: CID): Promise<ReadBlock> {
-    if (cid.code === RAW && !isIdentity(cid)) {
+    if (cid.code === RAW) {
       const size = await this.#store.size(cid, { signal: this.#fetching.signal })
       if (size !== undefined) return { cid, size, links: [] }
     }

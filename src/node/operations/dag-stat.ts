@@ -14,13 +14,13 @@ export async function dagStat(parts: FetchingParts, options: DagStatOptions): Pr
   const all = { dags: [] as DagStat[], blocks: 0, blockBytes: 0 }
   const counted = new Set<BlockKey>()
   for (const { text, ref } of refs) {
-    const fetching = new Fetching(parts, ref, options)
+    let blocks = 0
+    let blockBytes = 0
+    const fetching = new Fetching(parts, ref, options, { done: () => blockBytes })
     try {
       const { signal } = fetching
       const reader = new DagReader(fetching, parts.store)
       const root = await resolvePath(ref.cid, ref.path, fetching.nodes, { signal })
-      let blocks = 0
-      let blockBytes = 0
       for await (const { cid, size } of walkDepthFirst(root, (next) => reader.measure(next), { signal })) {
         blocks++
         blockBytes += size

@@ -41,8 +41,10 @@ export interface FetchingParts {
 export interface Watched {
   /** Called at every look; the first one before anything is fetched. */
   onLook?: (() => void) | undefined
-  /** Bytes that it has got on with, whoever gave them. */
-  bytes?: (() => number) | undefined
+  /** How far it has got, whoever gave what it needed: bytes, or whatever only grows. */
+  done?: (() => number) | undefined
+  /** A sentence that whoever has waited in vain is told besides. */
+  hint?: string | undefined
   /** True while it waits for something else than blocks, as for whoever reads its output. */
   isBusy?: (() => boolean) | undefined
 }
@@ -70,7 +72,7 @@ export class Fetching {
   #session: Session | undefined
   #exchange: Exchange | undefined
   #sources: Sources | undefined
-  #lastBytes = 0
+  #lastDone = 0
   #lastReceivedBytes = 0
   #lastProgressAt: number
 
@@ -159,16 +161,16 @@ export class Fetching {
 
   /** Ends the operation when there is no point in going on. */
   #look(): void {
-    const { onLook, bytes = () => 0, isBusy = () => false } = this.#watched
+    const { onLook, done = () => 0, isBusy = () => false } = this.#watched
     onLook?.()
     if (this.#session === undefined) return
     const now = this.#parts.clock.monotonicMs()
     const stats = this.#session.stats()
-    const verifiedBytes = stats.bytes + bytes()
+    const doneNow = stats.bytes + done()
     // A large block may take long on a slow link, and whoever reads the output may take a break.
     const isComing = stats.receivedBytes - this.#lastReceivedBytes >= LIFE_SIGN_BYTES
-    if (verifiedBytes > this.#lastBytes || isComing || isBusy()) {
-      this.#lastBytes = verifiedBytes
+    if (doneNow > this.#lastDone || isComing || isBusy()) {
+      this.#lastDone = doneNow
       this.#lastReceivedBytes = stats.receivedBytes
       this.#lastProgressAt = now
     }
@@ -177,7 +179,7 @@ export class Fetching {
       const why = this.#sources?.describeWait() ?? 'the network did not start'
       this.#abort.abort(
         new P2PError('timeout', `No new data for ${formatDuration(timeoutMs)}: ${why}`, {
-          hint: 'What was verified is kept: the same command goes on from there. --timeout changes how long to wait.',
+          hint: `${this.#watched.hint ?? ''} --timeout changes how long to wait.`.trimStart(),
         }),
       )
       return

@@ -11,7 +11,6 @@ import type { References } from '../../blockstore/references.ts'
 import { P2PError } from '../../common/errors.ts'
 import type { KeyedLock } from '../../common/keyed-lock.ts'
 import type { GetPhase, HeldBackBy, OnProgress } from '../../common/progress.ts'
-import { etaSeconds, RateMeter } from '../../common/rate-meter.ts'
 import { MiB, SECOND_MS } from '../../common/units.ts'
 import type { BlockReader } from '../../dag/block.ts'
 import { blockKey } from '../../dag/cid.ts'
@@ -38,11 +37,13 @@ import { Fetching, type FetchingParts } from './fetching.ts'
 /** A record in the DHT outlives its download by two days, and sends others to a node that has gone. */
 const MIN_ANNOUNCED_BYTES = 16 * MiB
 /** What is shown is that of the last few seconds. */
-const LOAD_WINDOW_MS = 5 * SECOND_MS
+const RATE_WINDOW_MS = 5 * SECOND_MS
+
+const KEPT_HINT = 'What was verified is kept: the same command goes on from there.'
 
 export interface GetParts extends FetchingParts {
   references: References
-  pins: Pick<Pins, 'add' | 'holding'>
+  pins: Pick<Pins, 'add' | 'holding' | 'touch'>
   /** Two downloads to one target, which is what they build under the same name beside it, take turns. */
   targets: KeyedLock
   bootId: string
@@ -93,7 +94,7 @@ class Get {
   #exported: ExportProgress = { bytes: 0, totalBytes: null, queuedBytes: 0 }
   #phase: GetPhase = 'connecting'
   #stream: StreamOutput | undefined
-  readonly #rate = new RateMeter()
+  readonly #samples: { atMs: number; bytes: number }[] = []
   #hasSession = false
   /** Since content is being downloaded. */
   readonly #loads: LoadSample[] = []
@@ -107,7 +108,8 @@ class Get {
     this.#startedAt = parts.clock.monotonicMs()
     this.#fetching = new Fetching(parts, ref, options, {
       onLook: () => this.#report(),
-      bytes: () => this.#exported.bytes,
+      done: () => this.#exported.bytes,
+      hint: options.target.kind === 'stream' ? undefined : KEPT_HINT,
       isBusy: () => this.#phase === 'finishing' || this.#stream?.isBlocked === true,
     })
   }
@@ -141,6 +143,7 @@ class Get {
     const { blocks, signal } = this.#fetching
     const root = await resolvePath(cid, path, blocks, { signal })
     await this.#hold.add([root])
+    if (this.#options.target.kind === 'stream') await this.#parts.pins.touch(root)
     if (target !== undefined && (await this.#isFinished(root, target))) {
       await this.#complete(root, blocks)
       await this.#keep(root, target, { isPartial: false })
@@ -275,7 +278,8 @@ class Get {
       references,
       bootId,
       rewrite: copy,
-      syncAll: pin && !copy,
+      // A copy in the store is what a pin promises then.
+      durable: pin && !copy,
       onNoted: (key, blockBytes) => this.#fetching.exchange?.blockStored(key, blockBytes),
     })
     if (output.resumes) onProgress?.({ type: 'note', message: `Resuming ${basename(target!)}.` })
@@ -287,17 +291,17 @@ class Get {
     const { bytes, totalBytes } = this.#exported
     if (stats !== undefined && !this.#hasSession) {
       this.#hasSession = true
-      this.#rate.reset()
+      this.#samples.length = 0
     }
     // What an earlier run has left is no speed.
-    const rate = this.#rate.note(this.#parts.clock.monotonicMs(), stats?.bytes ?? bytes)
+    const rate = this.#rate(stats?.bytes ?? bytes)
     this.#onProgress({
       type: 'progress',
       phase: this.#currentPhase(stats),
       bytes,
       totalBytes,
       bytesPerSecond: rate,
-      etaSeconds: etaSeconds(bytes, totalBytes, rate),
+      etaSeconds: totalBytes === null || rate === 0 ? null : Math.ceil((totalBytes - bytes) / rate),
       duplicateBytes: stats?.duplicateBytes ?? 0,
       heldBackBy: this.#heldBackBy(stats),
       peers: (stats?.peers ?? []).map(({ rttMs, ...peer }) => ({ ...peer, rttMs: rttMs ?? null })),
@@ -310,6 +314,13 @@ class Get {
       return this.#phase === 'connecting' ? 'metadata' : this.#phase
     }
     return this.#fetching.sources?.searching === true ? 'finding-providers' : 'connecting'
+  }
+
+  #rate(bytes: number): number {
+    const atMs = this.#parts.clock.monotonicMs()
+    addToWindow(this.#samples, { atMs, bytes })
+    const first = this.#samples[0]!
+    return atMs > first.atMs ? ((bytes - first.bytes) / (atMs - first.atMs)) * SECOND_MS : 0
   }
 
   #heldBackBy(stats: SessionStats | undefined): HeldBackBy | null {
@@ -351,7 +362,7 @@ class Get {
 
 function addToWindow<T extends { atMs: number }>(samples: T[], sample: T): void {
   samples.push(sample)
-  while (samples.length > 2 && sample.atMs - samples[0]!.atMs > LOAD_WINDOW_MS) samples.shift()
+  while (samples.length > 2 && sample.atMs - samples[0]!.atMs > RATE_WINDOW_MS) samples.shift()
 }
 
 function pathOf(target: Extract<GetTarget, { kind: 'path' | 'inside' }>, ref: Ref): string {

@@ -18,6 +18,8 @@ import type { Sources } from './sources.ts'
 const SAMPLE_BLOCKS = 32
 /** How long providers are looked for, and how long they have for their answer. */
 const FIND_MS = 10 * SECOND_MS
+/** The same where only the peers that were named can know of others: one DHT will stay without anybody to ask. */
+const FIND_ISOLATED_MS = SECOND_MS
 const ANSWER_MS = 5 * SECOND_MS
 const LOOK_MS = 50
 const LOOKUPS_AT_ONCE = 16
@@ -25,12 +27,17 @@ const LOOKUPS_AT_ONCE = 16
 /** @throws P2PError as `Api.run` says of it */
 export async function info(parts: FetchingParts, options: InfoOptions): Promise<InfoResult> {
   const ref = parseRef(options.ref)
+  let nodesRead = 0
   let isSurveyed = false
-  const fetching = new Fetching(parts, ref, options, { isBusy: () => isSurveyed })
+  const fetching = new Fetching(parts, ref, options, { done: () => nodesRead, isBusy: () => isSurveyed })
   try {
     const { blocks, nodes, signal } = fetching
     const root = await resolvePath(ref.cid, ref.path, nodes, { signal })
-    const survey = await surveyTree(root, (cid) => (cid.code === RAW ? blocks : nodes).fetch(cid, { signal }))
+    const survey = await surveyTree(root, async (cid) => {
+      const block = await (cid.code === RAW ? blocks : nodes).fetch(cid, { signal })
+      nodesRead++
+      return block
+    })
     isSurveyed = true
     return {
       ...describe(root, survey),
@@ -123,7 +130,8 @@ async function findProviders(fetching: Fetching, survey: Survey): Promise<InfoPr
 }
 
 async function untilLooked(sources: Sources, signal: AbortSignal): Promise<void> {
-  for (let waitedMs = 0; waitedMs < FIND_MS && !sources.hasLooked; waitedMs += LOOK_MS) {
+  const limitMs = sources.isIsolated ? FIND_ISOLATED_MS : FIND_MS
+  for (let waitedMs = 0; waitedMs < limitMs && !sources.hasLooked; waitedMs += LOOK_MS) {
     await sleep(LOOK_MS, { signal })
   }
 }

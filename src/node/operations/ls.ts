@@ -1,6 +1,7 @@
 /** `ls`: what is in a folder, entry by entry as it is found. */
 
 import type { CID } from 'multiformats/cid'
+import { raceAbort } from '../../common/abort.ts'
 import { RAW } from '../../dag/cid.ts'
 import { codecName } from '../../dag/codecs.ts'
 import { parseRef, type Ref } from '../../dag/ref.ts'
@@ -14,17 +15,16 @@ import { Fetching, type FetchingParts } from './fetching.ts'
 /** @throws P2PError as `Api.run` says of it */
 export async function ls(parts: FetchingParts, options: LsOptions): Promise<LsResult> {
   const ref = parseRef(options.ref)
-  let isTelling = false
-  const fetching = new Fetching(parts, ref, options, { isBusy: () => isTelling })
   let entries = 0
+  let isTelling = false
+  const fetching = new Fetching(parts, ref, options, { done: () => entries, isBusy: () => isTelling })
   try {
     const root = await resolvePath(ref.cid, ref.path, fetching.nodes, { signal: fetching.signal })
     for await (const entry of entriesBelow(root, ref, fetching, options)) {
       entries++
       isTelling = true
-      await options.onEvent?.(entry)
+      await raceAbort(Promise.resolve(options.onEvent?.(entry)), { signal: fetching.signal })
       isTelling = false
-      fetching.signal.throwIfAborted()
     }
     return { cid: root.toString(), entries }
   } finally {

@@ -1,6 +1,7 @@
 /** `pin add`: a reference pinned, and what of it is not here fetched into the store. The walk is that of `get`. */
 
-import { blockKey } from '../../dag/cid.ts'
+import { SECOND_MS } from '../../common/units.ts'
+import { blockKey, parseCid } from '../../dag/cid.ts'
 import { parseRef } from '../../dag/ref.ts'
 import { resolvePath } from '../../unixfs/path.ts'
 import type { PinAddOptions, PinAddResult } from '../api/pins.ts'
@@ -8,14 +9,17 @@ import type { NodeParts } from '../parts.ts'
 import { Fetching } from './fetching.ts'
 import { type GetParts, pinRef } from './get.ts'
 
-type PinAddParts = GetParts & Pick<NodeParts, 'blocks' | 'pins'>
+type PinAddParts = GetParts & Pick<NodeParts, 'blocks' | 'pins' | 'provider' | 'collector'>
 
 /** @throws P2PError as `Api.run` says of it */
-export async function pinAdd(
-  parts: PinAddParts,
-  { ref, name, direct = false, ...options }: PinAddOptions,
-): Promise<PinAddResult> {
-  if (direct) return await pinBlock(parts, { ref, name, ...options })
+export async function pinAdd(parts: PinAddParts, options: PinAddOptions): Promise<PinAddResult> {
+  const result = options.direct === true ? await pinBlock(parts, options) : await pinTree(parts, options)
+  parts.provider()?.announce(parseCid(result.cid))
+  await parts.collector.relieve()
+  return result
+}
+
+async function pinTree(parts: PinAddParts, { ref, name, ...options }: PinAddOptions): Promise<PinAddResult> {
   const { cid, stats } = await pinRef(parts, ref, { ...options, name })
   const { bytes, receivedBytes, seconds } = stats
   return { cid, kind: 'recursive', bytes, receivedBytes, seconds }
@@ -41,7 +45,7 @@ async function pinBlock(parts: PinAddParts, { ref: text, name, ...options }: Pin
       kind: (await pins.get(cid))?.kind ?? 'direct',
       bytes: block.byteLength,
       receivedBytes: fetching.session?.stats().receivedBytes ?? 0,
-      seconds: (clock.monotonicMs() - startedAt) / 1000,
+      seconds: (clock.monotonicMs() - startedAt) / SECOND_MS,
     }
   } finally {
     await fetching.close()

@@ -62,6 +62,11 @@ export class Sources {
     void this.#search(session)
   }
 
+  /** Nobody is dialled but the peers that were named. */
+  get isIsolated(): boolean {
+    return this.#options.isolated
+  }
+
   /** Whether the DHTs have been asked, and everyone who is known has been reached or cannot be. */
   get hasLooked(): boolean {
     if (this.#session === undefined || this.#searchesDone === 0) return false

@@ -1,10 +1,13 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
+import type { CID } from 'multiformats/cid'
 import { MessageQueue } from '../../../src/bitswap/client/message-queue.ts'
 import { BitswapSession, type SessionHost } from '../../../src/bitswap/client/session.ts'
-import { WANT_BLOCK, type WantEntry } from '../../../src/bitswap/message.ts'
+import { WANT_BLOCK, WANT_HAVE, type WantEntry } from '../../../src/bitswap/message.ts'
 import { P2PError } from '../../../src/common/errors.ts'
 import { SECOND_MS } from '../../../src/common/units.ts'
+import type { Block } from '../../../src/dag/block.ts'
+import { blockKey } from '../../../src/dag/cid.ts'
 import type { SessionEvent } from '../../../src/exchange/exchange.ts'
 import { randomBlock } from '../../support/blocks.ts'
 
@@ -101,5 +104,46 @@ test('strangers that come and go take no source its place, and are not dialled',
   assert.ok(session.stats().peers.some(({ peerId, connected }) => peerId === 'named' && connected))
   assert.equal(host.dialledAt.length, 1)
   assert.ok(!events.includes('peer-gone'))
+  await session.close()
+})
+
+test('a peer is asked what it has without being asked for it, and may send small blocks for an answer', async () => {
+  const host = new DiallingHost()
+  host.isReachable = true
+  const sent: { cid: string; cancel: boolean; wantType: number }[] = []
+  const queue = {
+    want: (cid: CID, wantType: number) => void sent.push({ cid: cid.toString(), cancel: false, wantType }),
+    cancel: (cid: CID) => void sent.push({ cid: cid.toString(), cancel: true, wantType: WANT_HAVE }),
+  }
+  host.queueTo = () => queue as unknown as MessageQueue
+  const events: SessionEvent['type'][] = []
+  const session = new BitswapSession(host, { onEvent: ({ type }) => events.push(type) })
+  session.addSource({ peerId: 'peer', multiaddrs: ['/ip4/127.0.0.1/tcp/1/p2p/peer'] })
+  await new Promise(setImmediate)
+
+  const blocks = ['held', 'small', 'lacking', 'silent'].map((seed) => randomBlock(seed, 100))
+  const [held, small, lacking, silent] = blocks as [Block, Block, Block, Block]
+  const cids = blocks.map(({ cid }) => cid)
+  const patience = new AbortController()
+  const counting = session.countHeldBy('peer', cids, { signal: patience.signal })
+  assert.deepEqual(
+    sent.splice(0),
+    cids.map((cid) => ({ cid: cid.toString(), cancel: false, wantType: WANT_HAVE })),
+  )
+  session.onPresence('peer', blockKey(held.cid), true)
+  // Another peer's answer is not this one's.
+  session.onPresence('other', blockKey(silent.cid), true)
+  session.onPresence('peer', blockKey(lacking.cid), false)
+  assert.equal(session.onBlock('peer', blockKey(small.cid), small.bytes), 'duplicate')
+  patience.abort()
+  assert.equal(await counting, 2)
+  assert.deepEqual(
+    sent,
+    cids.map((cid) => ({ cid: cid.toString(), cancel: true, wantType: WANT_HAVE })),
+  )
+  // It comes too late, and is no reason to think ill of the peer; what nobody has asked about is.
+  assert.equal(session.onBlock('peer', blockKey(silent.cid), silent.bytes), 'duplicate')
+  assert.ok(session.hasAskedFor('peer', blockKey(silent.cid)))
+  assert.equal(session.onBlock('other', blockKey(silent.cid), silent.bytes), 'unsolicited')
   await session.close()
 })

@@ -4,6 +4,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { CID } from 'multiformats/cid'
 import { decodeMessage, type Message, MessageSplitter, WANT_BLOCK, WANT_HAVE } from '../../../src/bitswap/message.ts'
 import { Server } from '../../../src/bitswap/server/server.ts'
+import { BufferPool } from '../../../src/common/buffer-pool.ts'
 import { P2PError } from '../../../src/common/errors.ts'
 import { MINUTE_MS, MiB } from '../../../src/common/units.ts'
 import { blockKey } from '../../../src/dag/cid.ts'
@@ -39,7 +40,13 @@ function makeServer(store: MemoryBlockStore) {
   const send = async (_peerId: string, pieces: Uint8Array[]) => {
     new MessageSplitter().push(Buffer.concat(pieces), (bytes) => replies.push(decodeMessage(bytes)))
   }
-  const server = new Server({ blockstore: store, send, onError: (message) => errors.push(message), clock })
+  const server = new Server({
+    blockstore: store,
+    buffers: new BufferPool(0),
+    send,
+    onError: (message) => errors.push(message),
+    clock,
+  })
   return { server, errors, replies, clock }
 }
 
@@ -146,7 +153,10 @@ function makeStalledServer(store: MemoryBlockStore) {
       const keep = (bytes: Uint8Array) => waiting.push({ reply: decodeMessage(bytes), take: resolve, fail })
       new MessageSplitter().push(Buffer.concat(pieces), keep)
     })
-  return { server: new Server({ blockstore: store, send, onError: () => {}, clock }), waiting }
+  return {
+    server: new Server({ blockstore: store, buffers: new BufferPool(0), send, onError: () => {}, clock }),
+    waiting,
+  }
 }
 
 test('presences for a peer that takes nothing are put together, and the oldest are dropped', async (t) => {
