@@ -11,7 +11,8 @@ import type { ReadOptions } from './blockstore.ts'
 const TRIES = 6
 const RETRY_MS = 200
 
-const descriptors = {
+/** Files without a `FileHandle`, which costs more than many a read. */
+export const descriptors = {
   open: promisify(fs.open),
   stat: promisify(fs.fstat),
   read: promisify(fs.read),

@@ -7,10 +7,11 @@
 import { isUtf8 } from 'node:buffer'
 import { createHash } from 'node:crypto'
 import * as fs from 'node:fs'
-import { type BigIntStats, constants, type Stats } from 'node:fs'
-import { open, readdir, readlink } from 'node:fs/promises'
+import { type BigIntStats, constants, type Dirent, type Stats } from 'node:fs'
+import { readdir, readlink } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { promisify } from 'node:util'
+import { descriptors } from '../blockstore/open-file.ts'
 import type { AbortOptions } from '../common/abort.ts'
 import { mapBounded } from '../common/concurrency.ts'
 import { errnoOf, localIoError, P2PError } from '../common/errors.ts'
@@ -42,8 +43,8 @@ export interface Stamp {
 }
 
 export type LocalEntry = { name: string; metadata?: EntryMetadata | undefined; stamp?: Stamp | undefined } & (
-  | { kind: 'file'; bytes: number }
-  | { kind: 'folder'; identity: string }
+  | { kind: 'file'; bytes: number | undefined }
+  | { kind: 'folder'; identity: string | undefined }
   | { kind: 'symlink' }
   /** Something that cannot be imported. */
   | { kind: 'refused'; reason: string }
@@ -54,12 +55,14 @@ export interface FolderPlace {
   path: string
   /** From the named path, with `/` between folders; empty for the named one itself. */
   relativePath: string
-  /** Device and inode of itself and of the folders around it. */
+  /** Folders around it. */
+  depth: number
+  /** Device and inode of itself and of the folders around it, where they are known. */
   identities: readonly string[]
 }
 
 export interface FolderListing {
-  /** In the order of their names' bytes. */
+  /** In the order of their names. */
   entries: LocalEntry[]
   skippedHidden: number
 }
@@ -71,6 +74,8 @@ export interface TreeOptions extends AbortOptions {
   isIgnored?: ((relativePath: string, isFolder: boolean) => boolean) | undefined
   /** Take what links point to, in place of the links. Default false. */
   followLinks?: boolean | undefined
+  /** Tell the sizes of files. Default true. */
+  withSizes?: boolean | undefined
   /** Read the metadata of each entry too. Default false. */
   withMetadata?: boolean | undefined
   /** Give files and links a stamp, and a tree a fingerprint. Default false. */
@@ -87,17 +92,21 @@ export async function inspectPath(path: string, options: Omit<TreeOptions, 'hidd
   }
 }
 
+type Folder = { name: string; identity: string | undefined }
+
 /** The folder that was named. */
-export function topFolder(path: string, { identity }: { identity: string }): FolderPlace {
-  return { path, relativePath: '', identities: [identity] }
+export function topFolder(path: string, { identity }: Pick<Folder, 'identity'>): FolderPlace {
+  return { path, relativePath: '', depth: 0, identities: identity === undefined ? [] : [identity] }
 }
 
 /** A folder that is listed in another one. */
-export function folderIn(parent: FolderPlace, { name, identity }: { name: string; identity: string }): FolderPlace {
+export function folderIn(parent: FolderPlace, { name, identity }: Folder): FolderPlace {
+  const { path, depth, identities } = parent
   return {
-    path: join(parent.path, name),
+    path: join(path, name),
     relativePath: below(parent, name),
-    identities: [...parent.identities, identity],
+    depth: depth + 1,
+    identities: identity === undefined ? identities : [...identities, identity],
   }
 }
 
@@ -106,33 +115,58 @@ export async function listFolder(folder: FolderPlace, options: TreeOptions): Pro
   const { hidden, isIgnored, signal } = options
   signal?.throwIfAborted()
   try {
-    const all = (await readdir(folder.path, { encoding: 'buffer' })).sort(Buffer.compare)
-    const names = hidden ? all : all.filter((name) => name[0] !== '.'.charCodeAt(0))
-    const found = await mapBounded(names, STATS_AT_ONCE, (name) => inspectName(folder, name, options))
+    const all = await readNames(folder.path)
+    const visible = hidden ? all : all.filter(({ name }) => !name.startsWith('.'))
+    const found = await mapBounded(visible, STATS_AT_ONCE, (entry) => inspectEntry(folder, entry, options))
     const entries = isIgnored
       ? found.filter(({ name, kind }) => !isIgnored(below(folder, name), kind === 'folder'))
       : found
-    return { entries, skippedHidden: all.length - names.length }
+    return { entries, skippedHidden: all.length - visible.length }
   } catch (error) {
     throw localIoError(error, 'read', folder.path)
   }
+}
+
+/** An entry of a folder, as the folder tells of it. */
+interface NamedEntry {
+  name: string
+  isUtf8: boolean
+  type: Pick<Dirent<Buffer>, 'isFile' | 'isDirectory' | 'isSymbolicLink' | 'isSocket' | 'isFIFO'>
+}
+
+async function readNames(path: string): Promise<NamedEntry[]> {
+  const entries = await readdir(path, { withFileTypes: true })
+  // What stands in place of bytes that are not UTF-8 may also be in a name itself.
+  const isClear = entries.every(({ name }) => !name.includes('\ufffd'))
+  const named = isClear
+    ? entries.map((type): NamedEntry => ({ name: type.name, isUtf8: true, type }))
+    : (await readdir(path, { withFileTypes: true, encoding: 'buffer' })).map((type): NamedEntry => {
+        return { name: type.name.toString('utf8'), isUtf8: isUtf8(type.name), type }
+      })
+  return named.sort((one, other) => (one.name < other.name ? -1 : 1))
 }
 
 function below({ relativePath }: FolderPlace, name: string): string {
   return relativePath === '' ? name : `${relativePath}/${name}`
 }
 
-async function inspectName(folder: FolderPlace, rawName: Buffer, options: TreeOptions): Promise<LocalEntry> {
-  const name = rawName.toString('utf8')
-  if (!isUtf8(rawName)) return { kind: 'refused', name, reason: 'its name is not valid UTF-8' }
+async function inspectEntry(
+  folder: FolderPlace,
+  { name, isUtf8, type }: NamedEntry,
+  options: TreeOptions,
+): Promise<LocalEntry> {
+  if (!isUtf8) return { kind: 'refused', name, reason: 'its name is not valid UTF-8' }
+  const { followLinks = false, withSizes = true, withMetadata = false, withStamps = false } = options
+  if (!followLinks && !withSizes && !withMetadata && !withStamps) return describe(name, type)
   const path = join(folder.path, name)
   try {
     const entry = await inspect(path, name, options)
-    if (entry.kind !== 'folder' || !folder.identities.includes(entry.identity)) return entry
+    if (entry.kind !== 'folder' || entry.identity === undefined) return entry
+    if (!folder.identities.includes(entry.identity)) return entry
     return { kind: 'refused', name, reason: 'it leads back to a folder that it lies in' }
   } catch (error) {
     const errno = errnoOf(error)
-    if (options.followLinks === true && (errno === 'ENOENT' || errno === 'ELOOP')) {
+    if (followLinks && (errno === 'ENOENT' || errno === 'ELOOP')) {
       return { kind: 'refused', name, reason: 'it is a link that leads nowhere' }
     }
     throw localIoError(error, 'read', path)
@@ -160,11 +194,13 @@ function stampOf({ size, mtimeNs, ctimeNs, dev, ino, mode }: BigIntStats): Stamp
   return { text: [size, mtimeNs, ctimeNs, dev, ino, mode].join(' '), changedNs }
 }
 
-function describe(name: string, stats: Stats | BigIntStats): LocalEntry {
-  if (stats.isFile()) return { kind: 'file', name, bytes: Number(stats.size) }
-  if (stats.isDirectory()) return { kind: 'folder', name, identity: `${stats.dev}-${stats.ino}` }
-  if (stats.isSymbolicLink()) return { kind: 'symlink', name }
-  return { kind: 'refused', name, reason: `it is ${specialKind(stats)}, not a file, folder or symlink` }
+function describe(name: string, entry: NamedEntry['type'] | Stats | BigIntStats): LocalEntry {
+  if (entry.isFile()) return { kind: 'file', name, bytes: 'size' in entry ? Number(entry.size) : undefined }
+  if (entry.isDirectory()) {
+    return { kind: 'folder', name, identity: 'ino' in entry ? `${entry.dev}-${entry.ino}` : undefined }
+  }
+  if (entry.isSymbolicLink()) return { kind: 'symlink', name }
+  return { kind: 'refused', name, reason: `it is ${specialKind(entry)}, not a file, folder or symlink` }
 }
 
 function metadataOf({ mode, mtimeNs }: BigIntStats): EntryMetadata {
@@ -175,9 +211,9 @@ function metadataOf({ mode, mtimeNs }: BigIntStats): EntryMetadata {
   }
 }
 
-function specialKind(stats: Stats | BigIntStats): string {
-  if (stats.isSocket()) return 'a socket'
-  if (stats.isFIFO()) return 'a named pipe'
+function specialKind(entry: NamedEntry['type']): string {
+  if (entry.isSocket()) return 'a socket'
+  if (entry.isFIFO()) return 'a named pipe'
   return 'a device'
 }
 
@@ -218,7 +254,7 @@ export async function scanTree(path: string, options: TreeOptions): Promise<Tree
   const note = (
     entry: LocalEntry,
     entryPath: string,
-    place: (entry: { name: string; identity: string }) => FolderPlace,
+    place: (entry: { name: string; identity: string | undefined }) => FolderPlace,
   ) => {
     if (options.withStamps === true) {
       const { kind, metadata, stamp } = entry
@@ -228,7 +264,7 @@ export async function scanTree(path: string, options: TreeOptions): Promise<Tree
     if (entry.kind === 'folder') folders.push(place(entry))
     else if (entry.kind === 'refused') summary.problems.push(refusedError(entryPath, entry.reason))
     else if (entry.kind === 'file') {
-      summary.bytes += entry.bytes
+      summary.bytes += entry.bytes ?? 0
       summary.files++
     }
   }
@@ -260,14 +296,15 @@ export async function* readFileContent(
 ): AsyncGenerator<Uint8Array> {
   // Something else may stand here since the folder was listed: never follow a link, never wait for a pipe's writer.
   const flags = constants.O_RDONLY | constants.O_NONBLOCK | (followLinks ? 0 : constants.O_NOFOLLOW)
-  const file = await reading(path, () => open(path, flags))
+  const file = await reading(path, () => descriptors.open(path, flags))
   let ahead: Promise<Uint8Array> | undefined
   try {
-    const before = await reading(path, () => file.stat())
+    const before = await reading(path, () => descriptors.stat(file))
     if (!before.isFile()) throw changedError(path)
     let left = before.size
     const readPiece = async (length: number): Promise<Uint8Array> => {
-      const { buffer, bytesRead } = await reading(path, () => file.read(Buffer.allocUnsafeSlow(length), 0, length))
+      const buffer = length < READ_BYTES ? Buffer.allocUnsafe(length) : Buffer.allocUnsafeSlow(length)
+      const { bytesRead } = await reading(path, () => descriptors.read(file, buffer, 0, length, null))
       return buffer.subarray(0, bytesRead)
     }
     for (let atEnd = false; !atEnd; ) {
@@ -283,11 +320,11 @@ export async function* readFileContent(
       ahead?.catch(() => {})
       if (piece.length > 0) yield piece
     }
-    const after = await reading(path, () => file.stat())
+    const after = await reading(path, () => descriptors.stat(file))
     if (after.size !== before.size || after.mtimeMs !== before.mtimeMs) throw changedError(path)
   } finally {
     await ahead?.catch(() => {})
-    await file.close()
+    await descriptors.close(file)
   }
 }
 

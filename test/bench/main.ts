@@ -10,7 +10,9 @@
  * a bar could not be measured.
  *
  *   links          what the throttling proxies let through to plain sockets: the measuring device itself
- *   version, add   commands without a network
+ *   version        how fast a command starts
+ *   add            a file into a new repo, beside Kubo, Helia and a synced copy
+ *   add-small      10,000 files of 4 KiB, beside the same
  *   small-commands small ones alone and through the holder
  *   get            one seeder, beside a bare libp2p stream, socat, Kubo and Helia
  *   throttled      4 seeders behind links of 8 MiB/s, beside Kubo and Helia
@@ -30,9 +32,10 @@ import { formatBytes, formatDuration, MiB } from '../../src/common/units.ts'
 import { withCleanUp } from '../support/clean-up.ts'
 import { makeTempDir } from '../support/temp.ts'
 import type { Bar } from './bar.ts'
+import { add, addSmall } from './bars/add.ts'
 import { addAgain } from './bars/add-again.ts'
 import { barrier } from './bars/barrier.ts'
-import { add, version } from './bars/commands.ts'
+import { version } from './bars/commands.ts'
 import { crowd } from './bars/crowd.ts'
 import { get } from './bars/get.ts'
 import { killedSeeder } from './bars/killed-seeder.ts'
@@ -52,6 +55,7 @@ const bars = [
   version,
   smallCommands,
   add,
+  addSmall,
   barrier,
   addAgain,
   manyBlocks,

@@ -126,10 +126,10 @@ class TreeImport {
   }
 
   async #visitFolder(folder: FolderPlace, entry: LocalEntry, done: Done): Promise<void> {
-    if (folder.identities.length > MAX_FOLDER_DEPTH + 1) {
+    if (folder.depth > MAX_FOLDER_DEPTH) {
       throw new P2PError('limit', `Cannot add ${folder.path}: folders are nested deeper than ${MAX_FOLDER_DEPTH}`)
     }
-    const { entries, skippedHidden } = await listFolder(folder, this.#options)
+    const { entries, skippedHidden } = await listFolder(folder, { ...this.#options, withSizes: false })
     const { counts, settings, writer, emptyFolders, emptyTop, metadataOf, memory, onCounts } = this.#options
     counts.skippedHidden += skippedHidden
     const links: NodeLink[] = []
@@ -156,7 +156,7 @@ class TreeImport {
       }
       const knownNode = child.kind === 'file' ? known.get(child.name) : undefined
       if (child.kind === 'file' && knownNode !== undefined) {
-        counts.bytes += child.bytes
+        counts.bytes += child.bytes ?? 0
         counts.files++
         onCounts()
         await this.#work.start(() => childDone(knownNode))

@@ -8,7 +8,7 @@ import { addPath, p2pBinary, startServe } from '../../support/processes.ts'
 import type { Bar } from '../bar.ts'
 import type { Figure } from '../figures.ts'
 import { contest, timeCommand } from '../measure.ts'
-import { p2pEnv } from './commands.ts'
+import { p2pEnv } from '../p2p-env.ts'
 
 const MOST_THROUGH_HOLDER = 4
 const MOST_ALONE = 6

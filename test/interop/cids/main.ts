@@ -17,6 +17,7 @@ import { randomSwitches } from './random-switches.ts'
 import { writeRandomTree } from './random-tree.ts'
 
 const DEFAULT_TREES = 60
+const PROGRESS_EVERY = 20
 
 async function main(): Promise<void> {
   const { values } = parseArgs({ options: { trees: { type: 'string' }, seed: { type: 'string' } } })
@@ -46,6 +47,7 @@ async function main(): Promise<void> {
         console.log(`tree ${index}, --profile ${profile} ${switches.kubo.join(' ')}: ${messageOf(error)}`)
       }
       await rm(work, { recursive: true })
+      if ((index + 1) % PROGRESS_EVERY === 0) console.log(`${index + 1} compared, ${failed} differ`)
     }
     return failed
   })

@@ -5,7 +5,7 @@ import type { AddOptions } from '../../../src/node/api.ts'
 import { hashNames } from '../../../src/unixfs/import-settings.ts'
 import type { KuboProfile } from '../../support/kubo.ts'
 import type { Dice } from './dice.ts'
-import { TREE_SIZES, type TreeShape } from './random-tree.ts'
+import type { TreeShape } from './random-tree.ts'
 
 export interface Switches {
   profile: KuboProfile
@@ -52,22 +52,26 @@ export function randomSwitches(dice: Dice): Switches {
 
 type Give = <Name extends keyof AddOptions>(name: Name, value: AddOptions[Name], flag: string) => void
 
+/** Ways to cut, with the size of their chunks: no file shall have so many that Kubo takes minutes for it. */
+const CHUNKERS: [chunker: string, chunkBytes: number][] = [
+  ['size-16', 16],
+  ['size-100', 100],
+  ['size-512', 512],
+  ['size-4096', 4 * KiB],
+  ['size-2096896', 4 * KiB],
+  ['rabin', 256 * KiB],
+  ['rabin-1024', KiB],
+  ['rabin-16-64-4096', 64],
+  ['rabin-512-1024-2048', KiB],
+  ['rabin-65536-262144-524288', 256 * KiB],
+  ['buzhash', 256 * KiB],
+]
+
 function randomChunker(dice: Dice, give: Give): TreeShape {
-  const isByContent = dice.once(3)
-  const bytes = dice.pick([16, 100, 512, 4 * KiB, 2_096_896])
-  const chunker = isByContent
-    ? dice.pick([
-        'rabin',
-        'rabin-1024',
-        'rabin-16-64-4096',
-        'rabin-512-1024-2048',
-        'rabin-65536-262144-524288',
-        'buzhash',
-      ])
-    : `size-${bytes}`
-  if (!dice.once(6)) give('chunker', chunker, `--chunker=${chunker}`)
-  if (isByContent) return { chunkBytes: 256 * KiB, maxFileBytes: TREE_SIZES.large }
-  return { chunkBytes: Math.min(bytes, 4 * KiB), maxFileBytes: TREE_SIZES.small }
+  if (dice.once(6)) return { chunkBytes: 256 * KiB }
+  const [chunker, chunkBytes] = dice.pick(CHUNKERS)
+  give('chunker', chunker, `--chunker=${chunker}`)
+  return { chunkBytes }
 }
 
 function randomCid(dice: Dice, give: Give): void {

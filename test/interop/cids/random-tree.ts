@@ -2,17 +2,16 @@
 
 import { chmod, lutimes, mkdir, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { KiB, MiB } from '../../../src/common/units.ts'
+import { MiB } from '../../../src/common/units.ts'
 import type { Dice } from './dice.ts'
 
 export interface TreeShape {
   /** Files are around multiples of it. */
   chunkBytes: number
-  /** Of one file. */
-  maxFileBytes: number
 }
 
 const ALPHABET = [...'abcdefghijklmnopqrstuvwxyzABC0123456789-_ .~\\\'"#!*?[]{}äöéß中文字😀\uffee\u{1f600}\ufeff']
+const MAX_FILE_BYTES = 3 * MiB
 /** Together they pass the size of a folder that is still one block. */
 const LONG_NAMES = { count: [1000, 1300], length: [190, 230] } as const
 
@@ -24,7 +23,7 @@ export async function writeRandomTree(path: string, dice: Dice, shape: TreeShape
 
 async function writeFolder(path: string, dice: Dice, shape: TreeShape, depth: number): Promise<void> {
   await mkdir(path)
-  if (dice.once(6)) await writeManyFiles(path, dice)
+  if (dice.once(10)) await writeManyFiles(path, dice)
   else {
     const count = dice.once(8) ? 0 : dice.number(1, 12)
     for (let index = 0; index < count; index++) await writeEntry(path, dice, shape, depth)
@@ -44,9 +43,9 @@ async function writeEntry(folder: string, dice: Dice, shape: TreeShape, depth: n
   }
 }
 
-async function writeRandomFile(path: string, dice: Dice, { chunkBytes, maxFileBytes }: TreeShape): Promise<void> {
+async function writeRandomFile(path: string, dice: Dice, { chunkBytes }: TreeShape): Promise<void> {
   const chunks = dice.once(3) ? dice.number(0, 300) : dice.number(0, 4)
-  const about = Math.min(chunks * chunkBytes, maxFileBytes)
+  const about = Math.min(chunks * chunkBytes, MAX_FILE_BYTES)
   const byteCount = dice.once(3) ? dice.number(0, 200) : Math.max(0, about + dice.number(-1, 1))
   const content = dice.once(6) ? Buffer.alloc(byteCount) : dice.content(byteCount)
   await writeFile(path, content, { flag: 'wx' })
@@ -85,6 +84,3 @@ function randomName(dice: Dice, length: number): string {
   const name = Array.from({ length }, () => dice.pick(ALPHABET)).join('')
   return ['.', '..'].includes(name) ? 'dots' : name
 }
-
-/** Shapes for chunks of a few bytes, and for those that are cut by content. */
-export const TREE_SIZES = { small: 64 * KiB, large: 3 * MiB } as const

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { truncateSync } from 'node:fs'
-import { chmod, mkdir, symlink, writeFile } from 'node:fs/promises'
+import { chmod, lutimes, mkdir, symlink, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import type { References } from '../../../src/blockstore/references.ts'
@@ -10,16 +10,17 @@ import type { AddProgress, ProgressEvent } from '../../../src/common/progress.ts
 import { MiB } from '../../../src/common/units.ts'
 import { parseCid } from '../../../src/dag/cid.ts'
 import type { AddOptions, AddSource } from '../../../src/node/api.ts'
-import { addSources } from '../../../src/node/operations/add.ts'
+import { addSources, hashSources } from '../../../src/node/operations/add.ts'
 import type { HeldBlocks } from '../../../src/pin/held-blocks.ts'
 import { Hold } from '../../../src/pin/hold.ts'
 import type { NewPin } from '../../../src/pin/pins.ts'
+import { hashNames } from '../../../src/unixfs/import-settings.ts'
 import { randomBytes, randomChunks } from '../../support/bytes.ts'
 import { exportWithLibrary } from '../../support/library-exporter.ts'
 import { MemoryBlockStore } from '../../support/memory-blockstore.ts'
 import { makePipe } from '../../support/special-files.ts'
 import { makeTempDir } from '../../support/temp.ts'
-import { vectors } from '../../support/vectors.ts'
+import { cidOfText, vectors } from '../../support/vectors.ts'
 
 /** Only imports that copy nothing make references. */
 const noReferences = undefined as unknown as References
@@ -73,21 +74,123 @@ function failing(error: unknown): MemoryBlockStore {
   })
 }
 
-for (const { files, links, cid } of vectors.trees) {
-  test(`a folder of ${[...Object.keys(files), ...Object.keys(links)].join(', ') || 'nothing'} gets the CID of Kubo`, async (t) => {
+for (const { files, links, switches, cid } of vectors.trees) {
+  const names = [...Object.keys(files), ...Object.keys(links)].join(', ') || 'nothing'
+  test(`a folder of ${names} with ${JSON.stringify(switches)} gets the CID of Kubo`, async (t) => {
     const root = await makeTree(t, files, links)
-    const { add } = makeNode()
-    const { roots } = await add([{ path: root }])
     const bytes = Object.values(files).reduce((sum, content) => sum + content.length, 0)
+    if (switches.hash !== undefined && !hashNames().includes(switches.hash)) return t.skip(switches.hash)
+    const { roots } = await hashSources({ clock: systemClock }, [{ path: root }], switches)
     assert.deepEqual(roots, [{ path: root, cid, bytes }])
   })
 }
+
+test('a tree whose entries keep their mode and mtime gets the CIDs of Kubo', async (t) => {
+  const { files, emptyFolder, link, times, since, cids } = vectors.metadataTree
+  const root = await makeTree(t, Object.fromEntries(files.map((path) => [path, ''])), { [link[0]]: link[1] })
+  await mkdir(join(root, emptyFolder))
+  for (const [path, seconds] of Object.entries(times)) {
+    const entry = join(root, path)
+    if (path !== link[0]) await chmod(entry, path === '' ? 0o700 : files.includes(path) ? 0o644 : 0o755)
+    await lutimes(entry, since + seconds, since + seconds)
+  }
+  for (const { options, cid } of cids) {
+    const mode = options.mode === undefined ? undefined : Number.parseInt(options.mode, 8)
+    const switches = { ...options, mode, profile: 'unixfs-v0-2015' }
+    const { roots } = await hashSources({ clock: systemClock }, [{ path: root }], switches)
+    assert.equal(roots[0]?.cid, cid, JSON.stringify(options))
+  }
+})
+
+test('modes and times that are none are refused before anything is read', async () => {
+  for (const options of [
+    { mode: 0o10000 },
+    { mtime: 'now' },
+    { mtime: '1.0000000001' },
+    { mtime: '1e3' },
+    { mtime: '-' },
+  ]) {
+    await assert.rejects(hashSources({ clock: systemClock }, [{ path: '/nowhere' }], options), { code: 'usage' })
+  }
+})
+
+test('patterns leave out what they match below the path, as gitignore says', async (t) => {
+  const files = {
+    'a.log': '1',
+    'b.txt': '2',
+    'sub/c.log': '3',
+    'sub/keep.log': '4',
+    'build/x': '5',
+    'sub/build/y': '6',
+  }
+  const root = await makeTree(t, files)
+  const rules = join(root, 'rules')
+  await writeFile(rules, '# comment\n*.log\n!keep.log\nrules\n')
+  const { add } = makeNode()
+  const bytesOf = async (options: AddOptions) =>
+    (await add([{ path: root }], { pin: false, ...options })).roots[0]?.bytes
+  assert.equal(await bytesOf({ ignoreFiles: [rules] }), 4, 'b.txt, keep.log, x and y')
+  assert.equal(await bytesOf({ ignoreFiles: [rules], ignore: ['/build/'] }), 3)
+  assert.equal(await bytesOf({ ignore: ['build/', 'rules', '*.log'] }), 1)
+  assert.equal(await bytesOf({ ignore: ['tree'] }), 6 + 32, 'what was named is never left out')
+  await assert.rejects(add([{ path: root }], { ignoreFiles: [join(root, 'gone')] }), {
+    code: 'not-found',
+    message: /gone/,
+  })
+})
+
+test('empty folders are left out on demand, one step deep, but never what was named', async (t) => {
+  const root = await makeTree(t, { 'a/file': '1' })
+  await mkdir(join(root, 'empty/inner'), { recursive: true })
+  const expected = await makeTree(t, { 'a/file': '1' })
+  await mkdir(join(expected, 'empty'))
+  const { add } = makeNode()
+  const [one, other] = (await add([{ path: root }, { path: join(root, 'empty/inner') }], { emptyFolders: false })).roots
+  assert.equal(one?.cid, (await add([{ path: expected }])).roots[0]?.cid)
+  assert.equal(other?.cid, 'bafybeiczsscdsbs7ffqz55asqdf3smv6klcw3gofszvwlyarci47bgf354')
+})
+
+test('links are followed on demand, and those that lead nowhere or in circles are refused', async (t) => {
+  const target = await makeTree(t, { 'sub/file': 'content', plain: 'x' })
+  const root = await makeTree(t, {}, { folder: join(target, 'sub'), file: join(target, 'plain') })
+  const expected = await makeTree(t, { 'folder/file': 'content', file: 'x' })
+  const { add } = makeNode()
+  const followed = await add([{ path: root }], { followLinks: true })
+  assert.equal(followed.roots[0]?.cid, (await add([{ path: expected }])).roots[0]?.cid)
+  assert.notEqual((await add([{ path: root }])).roots[0]?.cid, followed.roots[0]?.cid)
+
+  const broken = await makeTree(t, {}, { nowhere: 'gone' })
+  const circle = await makeTree(t, { 'a/b': '1' }, { 'a/up': '..' })
+  const { roots, failures } = await add([{ path: broken }, { path: circle }], { followLinks: true })
+  assert.deepEqual(roots, [])
+  assert.match(failures[0]!.message, /nowhere: it is a link that leads nowhere/)
+  assert.match(failures[1]!.message, /up: it leads back to a folder that it lies in/)
+})
+
+test('wrapped paths are one root with their names in it, or none at all', async (t) => {
+  const one = await makeTree(t, { a: '1' })
+  const expected = await makeTree(t, { 'tree/a': '1', file: '22' })
+  const file = join(dirname(expected), 'tree', 'file')
+  const { add, calls } = makeNode()
+  const { roots } = await add([{ path: one }, { path: file }], { wrap: true })
+  const [plain] = (await add([{ path: expected }], { pin: false })).roots
+  assert.deepEqual(roots, [{ path: '', cid: plain?.cid, bytes: 3 }])
+  assert.deepEqual(calls.slice(0, 2), ['sync', `pin ${plain?.cid} tree 3`])
+
+  await assert.rejects(add([{ path: one }, { path: expected }], { wrap: true }), {
+    code: 'usage',
+    message: /named "tree"/,
+  })
+  makePipe(join(one, 'pipe'))
+  const failed = await add([{ path: one }, { path: file }], { wrap: true })
+  assert.deepEqual([failed.roots, failed.failures.length], [[], 1])
+})
 
 test('each root is durable, then pinned, then told, in the order of the sources', async (t) => {
   const root = await makeTree(t, { 'a.txt': 'hello world', 'b.txt': 'hello world\n' })
   const { add, calls } = makeNode()
   const result = await add([{ path: join(root, 'b.txt') }, { path: join(root, 'a.txt') }])
-  const [, a, b] = vectors.files.map(({ cid }) => cid)
+  const [a, b] = [cidOfText('hello world'), cidOfText('hello world\n')]
   assert.deepEqual(calls, ['sync', `pin ${b} b.txt 12`, `root ${b}`, 'sync', `pin ${a} a.txt 11`, `root ${a}`])
   assert.deepEqual(result, {
     roots: [
@@ -154,7 +257,7 @@ test('streams are files', async () => {
     yield Buffer.from('world')
   })()
   const { roots } = await add([{ name: 'stdin', content }])
-  assert.deepEqual(roots, [{ path: 'stdin', cid: vectors.files[1]!.cid, bytes: 11 }])
+  assert.deepEqual(roots, [{ path: 'stdin', cid: cidOfText('hello world'), bytes: 11 }])
   assert.match(calls[1]!, /^pin \S+ stdin 11$/)
 })
 
@@ -191,7 +294,7 @@ test('a file that changes while it is imported fails its source only', async (t)
   })
   assert.deepEqual(
     result.roots.map(({ cid }) => cid),
-    [vectors.files[1]!.cid],
+    [cidOfText('hello world')],
   )
   assert.deepEqual(
     result.failures.map(({ path }) => path),
