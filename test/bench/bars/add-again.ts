@@ -8,7 +8,7 @@ import { p2pBinary } from '../../support/processes.ts'
 import type { Bar } from '../bar.ts'
 import { makeFolder } from '../content.ts'
 import { contest, timeCommand } from '../measure.ts'
-import { p2pEnv } from './commands.ts'
+import { p2pEnv } from '../p2p-env.ts'
 
 /** Younger files are read again. */
 const SETTLED_MS = 4 * SECOND_MS

@@ -7,7 +7,7 @@ import { p2pBinary } from '../../support/processes.ts'
 import type { Bar } from '../bar.ts'
 import { makeFile } from '../content.ts'
 import { contest, timeCommand } from '../measure.ts'
-import { p2pEnv } from './commands.ts'
+import { p2pEnv } from '../p2p-env.ts'
 
 export const barrier: Bar = {
   name: 'barrier',
