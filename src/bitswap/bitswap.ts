@@ -197,9 +197,9 @@ export class Bitswap implements Exchange, NetworkListener, SessionHost {
     setTimeout(() => this.#ended.delete(session), LATE_BLOCKS_MS).unref()
   }
 
-  #receiveBlock(peerId: string, { hashCode, bytes }: PayloadBlock): void {
+  #receiveBlock(peerId: string, { hashCode, digestBytes, bytes }: PayloadBlock): void {
     const startedAt = this.clock.monotonicMs()
-    const digest = digestOf(hashCode, bytes)
+    const digest = digestOf(hashCode, bytes, digestBytes)
     this.#hashMs += this.clock.monotonicMs() - startedAt
     let known = false
     let takers = 0

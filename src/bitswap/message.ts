@@ -50,6 +50,8 @@ export interface PayloadBlock {
   version: number
   codec: number
   hashCode: number
+  /** Length of the digest. */
+  digestBytes: number
   bytes: Uint8Array
 }
 
@@ -296,7 +298,8 @@ function decodePayload(bytes: Uint8Array): PayloadBlock {
   }
   if (prefix === undefined) throw new P2PError('bad-data', 'Bitswap block without a CID prefix')
   const numbers = new ProtobufReader(prefix)
-  return { version: numbers.varint(), codec: numbers.varint(), hashCode: numbers.varint(), bytes: data }
+  const [version, codec, hashCode] = [numbers.varint(), numbers.varint(), numbers.varint()]
+  return { version, codec, hashCode, digestBytes: numbers.varint(), bytes: data }
 }
 
 function decodePresence(bytes: Uint8Array): Presence {

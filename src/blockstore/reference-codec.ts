@@ -24,6 +24,8 @@ export interface TreeRecord {
   root?: string | undefined
   /** The boot of the machine in which the references to a tree under construction were recorded. */
   bootId?: string | undefined
+  /** Nothing is left to do but to move the tree, which is under construction, to where it will stay. */
+  isWhole?: boolean | undefined
 }
 
 export interface FileRecord {

@@ -143,6 +143,18 @@ export class References {
     }
   }
 
+  /** All of a tree under construction is in place; not synced. @throws P2PError `io`, `disk-full` */
+  async markWhole(id: number): Promise<void> {
+    await this.#lock.run('trees', async () => {
+      const record = await this.#tree(id)
+      if (record === undefined)
+        throw new P2PError('internal', 'What is known of a tree under construction was forgotten')
+      const whole = { ...record, isWhole: true }
+      await this.#trees.put(encodeTreeId(id), encodeRecord(whole))
+      this.#knownTrees.set(id, whole)
+    })
+  }
+
   /**
    * The tree is whole, synced, and where it will stay: from now on the size and time of each file guard what is read.
    *

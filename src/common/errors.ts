@@ -67,6 +67,24 @@ export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error)
 }
 
+/** What the system's usual errors mean for a path. */
+const REASONS = new Map([
+  ['EACCES', 'permission denied'],
+  ['EBUSY', 'it is in use'],
+  ['EEXIST', 'something is there already'],
+  ['EIO', 'an input/output error'],
+  ['EISDIR', 'it is a folder'],
+  ['ELOOP', 'it is a link, or leads through too many'],
+  ['EMFILE', 'too many files are open'],
+  ['ENAMETOOLONG', 'a name is too long for this file system'],
+  ['ENFILE', 'too many files are open on this machine'],
+  ['ENOENT', 'it does not exist'],
+  ['ENOTDIR', 'part of the path is not a folder'],
+  ['ENOTEMPTY', 'the folder is not empty'],
+  ['EPERM', 'not permitted'],
+  ['EROFS', 'the file system is read-only'],
+])
+
 /**
  * Turns a system error about a local path into ours: a full disk is `disk-full`, all else is `io`. Errors that are ours
  * already pass through, so it can wrap a whole block of file work.
@@ -82,5 +100,7 @@ export function localIoError(error: unknown, action: string, path: string): P2PE
       cause: error,
     })
   }
-  return new P2PError('io', `Cannot ${action} ${path}: ${errno ?? messageOf(error)}`, { cause: error })
+  const known = REASONS.get(errno ?? '')
+  const reason = known === undefined ? (errno ?? messageOf(error)) : `${known} (${errno})`
+  return new P2PError('io', `Cannot ${action} ${path}: ${reason}`, { cause: error })
 }

@@ -14,7 +14,7 @@ import {
   writeVarintField,
 } from '../common/protobuf.ts'
 import { matchesCid } from './block.ts'
-import { RAW } from './cid.ts'
+import { DAG_PB } from './cid.ts'
 
 /** `file` and `raw-node` are the two UnixFS types that importers give to leaves in dag-pb. */
 export const LEAF_FORMS = ['raw', 'file', 'raw-node'] as const
@@ -26,7 +26,8 @@ const NODE_DATA = 1
 
 /** The form whose block over this content has this CID, or undefined if none has. */
 export function leafFormOf(cid: CID, content: Uint8Array): LeafForm | undefined {
-  if (cid.code === RAW) return 'raw'
+  // Of other codecs the block is the content, as of raw ones.
+  if (cid.code !== DAG_PB) return 'raw'
   return LEAF_FORMS.find((form) => form !== 'raw' && matchesCid(cid, leafBlock(form, content)))
 }
 

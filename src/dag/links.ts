@@ -27,17 +27,15 @@ const NODE_LINKS_FIELD = 2
 const LINK_HASH_FIELD = 1
 
 /**
- * What a block that matches its CID links to, in order, the same block as often as it is named.
+ * What a block that matches its CID links to, in order, the same block as often as it is named. Nothing for a codec whose
+ * links are not known.
  *
- * @throws P2PError `bad-data` for codecs other than raw, dag-pb and dag-cbor, for what is none of them, and above 65,536
- * links
+ * @throws P2PError `bad-data` for what is not of its codec, and above 65,536 links
  */
 export function linksOf(cid: CID, bytes: Uint8Array): CID[] {
-  if (cid.code === RAW) return []
+  if (cid.code === RAW || !hasKnownLinks(cid)) return []
   try {
-    if (cid.code === DAG_CBOR) return readCborLinks(bytes)
-    if (cid.code !== DAG_PB) throw new P2PError('bad-data', `codec 0x${cid.code.toString(16)} is not read`)
-    return readLinks(bytes)
+    return cid.code === DAG_CBOR ? readCborLinks(bytes) : readLinks(bytes)
   } catch (cause) {
     throw new P2PError('bad-data', `Block ${cid} is not readable: ${messageOf(cause)}`, { cause })
   }

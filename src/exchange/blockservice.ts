@@ -5,7 +5,7 @@ import type { BlockStore } from '../blockstore/blockstore.ts'
 import { hasCode, P2PError } from '../common/errors.ts'
 import { RecentMap } from '../common/recent-map.ts'
 import { KiB, MiB } from '../common/units.ts'
-import { type BlockReader, bytesInCid, type FetchOptions } from '../dag/block.ts'
+import { assertAllowedCid, type BlockReader, bytesInCid, type FetchOptions } from '../dag/block.ts'
 import { type BlockKey, blockKey } from '../dag/cid.ts'
 import type { Session } from './exchange.ts'
 
@@ -28,6 +28,7 @@ export class BlockService implements BlockReader {
   }
 
   async fetch(cid: CID, options?: FetchOptions): Promise<Uint8Array> {
+    assertAllowedCid(cid)
     const key = blockKey(cid)
     const known = bytesInCid(cid) ?? this.#recent.get(key)
     if (known !== undefined) return known

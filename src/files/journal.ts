@@ -38,6 +38,7 @@ export class Journal {
   readonly #notes: TreeNotes
   /** By name, the latest last. */
   readonly #earlier: Map<string, ReferencedFile[]>
+  #isWhole = false
 
   private constructor(
     options: JournalOptions,
@@ -126,15 +127,21 @@ export class Journal {
     yield* this.#options.references.filesOf(this.#treeId)
   }
 
+  /** The result is whole: if this process ends while it is being put in its place, the next one knows what stands there. */
+  async markWhole(): Promise<void> {
+    this.#isWhole = true
+    await this.#notes.markWhole()
+  }
+
   /** The result is whole and in its place. */
   async finish(): Promise<void> {
     const { root, target, temporary } = this.#options
     await this.#notes.finish(target, root, { builtAt: temporary })
   }
 
-  /** Waits for what is being noted. A result that nothing was noted of leaves no trace. */
+  /** Waits for what is being noted. A result that is not whole and that nothing was noted of leaves no trace. */
   async close(): Promise<void> {
-    if (this.#notes.isEmpty && !this.resumes) await this.#notes.forget()
+    if (this.#notes.isEmpty && !this.resumes && !this.#isWhole) await this.#notes.forget()
     else await this.#notes.idle()
   }
 

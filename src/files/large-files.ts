@@ -5,8 +5,9 @@
 
 import { constants } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
-import { localIoError } from '../common/errors.ts'
+import { errnoOf, localIoError } from '../common/errors.ts'
 import { MiB } from '../common/units.ts'
+import { type Metadata, restoreMetadata } from './metadata.ts'
 import type { WholeFile } from './tree-notes.ts'
 
 /** Content that may be lost by a power cut while a download runs. */
@@ -14,7 +15,7 @@ const SYNC_EVERY_BYTES = 64 * MiB
 /** Smaller files are left to the system's own writing back. */
 export const SYNC_FILES_FROM_BYTES = MiB
 const MAX_OPEN_FILES = 128
-const { O_RDWR, O_CREAT, O_NOFOLLOW } = constants
+const { O_RDONLY, O_RDWR, O_CREAT, O_NOFOLLOW } = constants
 
 /** A file of {@link LargeFiles}. */
 export interface LargeFile {
@@ -62,8 +63,9 @@ export class LargeFiles {
   }
 
   /** Nothing more will be written to the file: syncs it, unless it is small. Returns how it is now. */
-  async finish(file: LargeFile): Promise<WholeFile> {
+  async finish(file: LargeFile, metadata?: Metadata): Promise<WholeFile> {
     const whole = await this.#withHandle(file, async (handle) => {
+      if (metadata !== undefined) await restoreMetadata(handle, metadata, 'file')
       const { size, mtimeNs } = await handle.stat({ bigint: true })
       // Also if this run has written nothing: an earlier one may have ended before its sync.
       // With its times: by them it is known again.
@@ -97,7 +99,7 @@ export class LargeFiles {
     this.#idle.delete(file)
     try {
       if (file.handle === undefined) {
-        const handle = await open(file.path, O_RDWR | O_CREAT | O_NOFOLLOW, 0o666)
+        const handle = await openForWriting(file.path)
         // Two users may have opened it side by side.
         if (file.handle === undefined) file.handle = handle
         else await handle.close()
@@ -139,5 +141,17 @@ export class LargeFiles {
       }
     })
     this.#syncing.catch(() => {})
+  }
+}
+
+async function openForWriting(path: string): Promise<FileHandle> {
+  try {
+    return await open(path, O_RDWR | O_CREAT | O_NOFOLLOW, 0o666)
+  } catch (error) {
+    if (errnoOf(error) !== 'EACCES') throw error
+    // What an earlier run has left may have got its mode already, which forbids writing.
+    const handle = await open(path, O_RDONLY | O_NOFOLLOW)
+    await handle.chmod(0o600).finally(() => handle.close())
+    return await open(path, O_RDWR | O_NOFOLLOW)
   }
 }

@@ -6,7 +6,8 @@
  * Built and driven by `node/operations/get.ts`; the exporter writes into it.
  */
 
-import { lstat, mkdir, rename, rm, statfs, symlink } from 'node:fs/promises'
+import { constants } from 'node:fs'
+import { chmod, lstat, mkdir, open, rename, rm, statfs, symlink } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import type { CID } from 'multiformats/cid'
 import { syncFile, syncFolder } from '../blockstore/open-file.ts'
@@ -17,6 +18,7 @@ import { formatBytes } from '../common/units.ts'
 import type { BlockKey } from '../dag/cid.ts'
 import { Journal, type JournalFile } from './journal.ts'
 import { type LargeFile, LargeFiles, SYNC_FILES_FROM_BYTES } from './large-files.ts'
+import { type Metadata, restoreLinkTime, restoreMetadata } from './metadata.ts'
 import { MAX_SMALL_FILE_BYTES, SmallFiles } from './small-files.ts'
 import { allocatedBytes, refuseExisting, refuseFolder, refuseSpecial, replaceTarget, temporaryPath } from './target.ts'
 import type { PlacedLeaf } from './tree-notes.ts'
@@ -47,6 +49,7 @@ interface OutputFile {
   id: number
   path: readonly string[]
   bytes: number | undefined
+  metadata?: Metadata | undefined
 }
 
 interface Place {
@@ -93,8 +96,8 @@ export class Output {
   readonly #open = new Map<number, Promise<OpenFile>>()
   /** Whole files that an earlier run has left and may not have synced. */
   readonly #unsynced: (readonly string[])[] = []
-  readonly #folders: string[] = []
-  readonly #links: { path: string; target: string }[] = []
+  readonly #folders: { path: string; metadata: Metadata | undefined }[] = []
+  readonly #links: { path: string; target: string; metadata: Metadata | undefined }[] = []
   readonly skipped: { name: string; reason: string }[] = []
 
   constructor({ target, temporary, force, journal, rewrite, durable }: OutputParts) {
@@ -131,19 +134,21 @@ export class Output {
     })
   }
 
-  async makeFolder(path: readonly string[]): Promise<void> {
+  /** @param metadata - put on it when all that is in it is in place */
+  async makeFolder(path: readonly string[], metadata?: Metadata): Promise<void> {
     const folder = this.#pathOf(path)
     try {
       await mkdir(folder, { mode: 0o777 })
     } catch (error) {
       const stats = errnoOf(error) === 'EEXIST' ? await lstat(folder) : undefined
       if (stats?.isDirectory() !== true) throw localIoError(error, 'make folder', folder)
+      await makeWritable(folder, stats.mode)
     }
-    this.#folders.push(folder)
+    this.#folders.push({ path: folder, metadata })
   }
 
   /** Links are made when all files are in place, so that nothing is ever written through one. */
-  async makeLink(path: readonly string[], target: string): Promise<void> {
+  async makeLink(path: readonly string[], target: string, metadata?: Metadata): Promise<void> {
     if (path.length === 0) {
       throw new P2PError('usage', `This is a link to "${target}", not a file or folder`, {
         hint: 'Name what it leads to.',
@@ -153,7 +158,7 @@ export class Output {
       this.refuse(path, `a link to "${target}", which is not inside the result`)
       return
     }
-    this.#links.push({ path: this.#pathOf(path), target })
+    this.#links.push({ path: this.#pathOf(path), target, metadata })
   }
 
   refuse(path: readonly string[], reason: string): void {
@@ -183,7 +188,7 @@ export class Output {
     }
     if (file.path.length === 0) await refuseFolder(this.#target)
     const inJournal = await this.#journal.fileFor(file.path, size)
-    const mtimeNs = await this.#smallFiles.write({ path: this.#pathOf(file.path), content })
+    const mtimeNs = await this.#smallFiles.write({ path: this.#pathOf(file.path), content, metadata: file.metadata })
     await this.#journal.noteWhole(inJournal, { size, mtimeNs }, placed)
   }
 
@@ -211,12 +216,16 @@ export class Output {
   async finish(): Promise<void> {
     try {
       await this.#largeFiles.synced()
-      for (const { path, target } of this.#links) await makeLinkNow(path, target)
+      for (const { path, target, metadata } of this.#links) {
+        await makeLinkNow(path, target)
+        if (metadata !== undefined) await restoreLinkTime(path, metadata)
+      }
       // A result that is one file is synced however small it is.
       if (this.#folders.length === 0) await syncFile(this.#temporary)
       if (this.#durable) await this.#syncEveryFile()
       else await mapBounded(this.#unsynced, SYNCS_AT_ONCE, (path) => syncFile(this.#pathOf(path)))
-      await mapBounded(this.#folders, SYNCS_AT_ONCE, syncFolder)
+      await mapBounded(this.#folders, SYNCS_AT_ONCE, finishFolder)
+      await this.#journal.markWhole()
       if (this.#force) {
         await refuseSpecial(this.#target)
         await replaceTarget(this.#temporary, this.#target)
@@ -244,7 +253,7 @@ export class Output {
   async #finishFile(file: OutputFile, leaf: PlacedLeaf | undefined): Promise<void> {
     const { inJournal, onDisk } = await this.#opened(file)
     this.#open.delete(file.id)
-    await this.#journal.noteWhole(inJournal, await this.#largeFiles.finish(onDisk), leaf)
+    await this.#journal.noteWhole(inJournal, await this.#largeFiles.finish(onDisk, file.metadata), leaf)
   }
 
   async #syncEveryFile(): Promise<void> {
@@ -295,4 +304,22 @@ function staysInside(path: readonly string[], target: string): boolean {
 async function makeLinkNow(path: string, target: string): Promise<void> {
   await rm(path, { force: true })
   await symlink(target, path)
+}
+
+/** Nothing more will be made in the folder. */
+async function finishFolder({ path, metadata }: { path: string; metadata: Metadata | undefined }): Promise<void> {
+  if (metadata === undefined) return await syncFolder(path)
+  const handle = await open(path, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW)
+  try {
+    await restoreMetadata(handle, metadata, 'folder')
+    await handle.sync()
+  } finally {
+    await handle.close()
+  }
+}
+
+/** An earlier run may have got so far as to give the folder its mode. */
+async function makeWritable(folder: string, mode: number): Promise<void> {
+  const owned = 0o700
+  if ((mode & owned) !== owned) await chmod(folder, (mode & 0o777) | owned)
 }

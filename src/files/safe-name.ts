@@ -2,8 +2,8 @@
  * Names that others chose: entries of a DAG, the file name in a link, anything shown on a terminal. Used by `output.ts`
  * (what may be created), `cli/` (what may be printed) and `node/operations/get.ts`.
  *
- * A name is refused when it could lead outside the target or would not show what it is; merely odd names (leading dots,
- * spaces, any script) are kept as they are.
+ * An entry's name is refused when it could lead outside the target or cannot be that of a file; all that a file here may
+ * be called is kept as it is, so that `get` gives back what `add` took. What a link suggests becomes harmless besides.
  */
 
 import { P2PError } from '../common/errors.ts'
@@ -15,8 +15,6 @@ const MAX_NAME_BYTES = 255
 const DECEPTIVE = /[\p{Cc}\u2028\u2029\u202a-\u202e\u2066-\u2069]/u
 /** These, and direction marks, which have their place in a name but could rearrange a line around it. */
 const EVERY_UNPRINTABLE = new RegExp(`${DECEPTIVE.source}|[\\u061c\\u200e\\u200f]`, 'gu')
-/** A path separator here or elsewhere. */
-const SEPARATOR = /[/\\]/
 /** `C:` and what follows it: a drive or, on NTFS, a stream of another file. */
 const DRIVE = /^[a-z]:/i
 const LONE_SURROGATE = /\p{Cs}/u
@@ -41,10 +39,9 @@ export function safeEntryName(name: string): string {
 function whyUnsafe(name: string): string | undefined {
   if (name === '') return 'it is empty'
   if (name === '.' || name === '..') return 'it means a folder, not an entry of one'
-  if (SEPARATOR.test(name)) return 'it has a path separator'
-  if (DRIVE.test(name)) return 'it begins like a Windows drive'
-  if (DECEPTIVE.test(name)) return 'it has characters that control the terminal or hide its end'
-  if (LONE_SURROGATE.test(name)) return 'it is not valid Unicode'
+  if (name.includes('/')) return 'it has a path separator'
+  if (name.includes('\0')) return 'it has a zero byte'
+  if (LONE_SURROGATE.test(name)) return 'it is not valid UTF-8'
   if (Buffer.byteLength(name) > MAX_NAME_BYTES) return `it is longer than ${MAX_NAME_BYTES} bytes`
   return undefined
 }

@@ -8,6 +8,7 @@ import { Worker } from 'node:worker_threads'
 import { Batcher } from '../common/batcher.ts'
 import { localIoError, P2PError } from '../common/errors.ts'
 import { KiB, MiB } from '../common/units.ts'
+import type { Metadata } from './metadata.ts'
 import type { WriteOutcome, WriteRequest } from './small-files-worker.ts'
 
 /** Larger files are not worth the copy into another thread. */
@@ -19,6 +20,7 @@ const MAX_REQUEST_BYTES = 4 * MiB
 export interface SmallFile {
   path: string
   content: Uint8Array
+  metadata?: Metadata | undefined
 }
 
 export class SmallFiles {
@@ -61,8 +63,8 @@ export class SmallFiles {
     this.#worker = worker
     const request: WriteRequest = { files: [], bytes: new Uint8Array(files.reduce(sumOfLengths, 0)) }
     let start = 0
-    for (const { path, content } of files) {
-      request.files.push({ path, length: content.byteLength })
+    for (const { path, content, metadata } of files) {
+      request.files.push({ path, length: content.byteLength, metadata })
       request.bytes.set(content, start)
       start += content.byteLength
     }

@@ -1,7 +1,7 @@
 /** The place of a result on the user's disk, and the name under which it is built beside it. Used by `output.ts`. */
 
 import type { Stats } from 'node:fs'
-import { lstat, mkdir, readdir, rename, rm } from 'node:fs/promises'
+import { chmod, lstat, mkdir, readdir, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import type { CID } from 'multiformats/cid'
 import { errnoOf, localIoError, P2PError } from '../common/errors.ts'
@@ -17,6 +17,22 @@ export async function ensureFolder(folder: string): Promise<void> {
   } catch (error) {
     throw localIoError(error, 'make folder', folder)
   }
+}
+
+/** @throws P2PError `io` if the folder that the target is to stand in is not there, or is none */
+export async function requireFolderOf(target: string): Promise<void> {
+  const folder = dirname(target)
+  const stats = await stat(folder).catch((error) => {
+    if (errnoOf(error) === 'ENOENT') return undefined
+    throw localIoError(error, 'look at', folder)
+  })
+  if (stats?.isDirectory() === true) return
+  throw new P2PError('io', stats === undefined ? `There is no folder ${folder}` : `${folder} is not a folder`, {
+    hint:
+      stats === undefined
+        ? `Make it first (mkdir -p); a path that ends with a slash is made, and the result saved inside it.`
+        : 'Choose another path with -o.',
+  })
 }
 
 /** @throws P2PError `target-exists` if anything is there, `io` if that cannot be told */
@@ -79,7 +95,7 @@ export function temporaryPath(target: string, root: CID): string {
 /** Puts what was built in the place of the target. The old one stands aside until the new one is there. */
 export async function replaceTarget(temporary: string, target: string): Promise<void> {
   const aside = `${temporary}${OLD}`
-  await rm(aside, { recursive: true, force: true })
+  await removeTree(aside)
   const existed = await rename(target, aside).then(
     () => true,
     (error) => {
@@ -93,7 +109,25 @@ export async function replaceTarget(temporary: string, target: string): Promise<
     if (existed) await rename(aside, target)
     throw error
   }
-  if (existed) await rm(aside, { recursive: true, force: true })
+  if (existed) await removeTree(aside)
+}
+
+/** Removes a file or a folder, also one whose folders nothing may be removed from. */
+async function removeTree(path: string): Promise<void> {
+  try {
+    await rm(path, { recursive: true, force: true })
+  } catch (error) {
+    if (errnoOf(error) !== 'EACCES') throw error
+    await openFolders(path)
+    await rm(path, { recursive: true, force: true })
+  }
+}
+
+async function openFolders(path: string): Promise<void> {
+  await chmod(path, 0o700)
+  for (const entry of await readdir(path, { withFileTypes: true })) {
+    if (entry.isDirectory()) await openFolders(join(path, entry.name))
+  }
 }
 
 /** Bytes on disk of a file, or of everything in a folder; 0 if there is none. */

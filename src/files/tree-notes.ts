@@ -95,6 +95,12 @@ export class TreeNotes {
     await this.#entries.idle()
   }
 
+  /** The tree is whole, and about to be moved to where it will stay. */
+  async markWhole(): Promise<void> {
+    await this.idle()
+    await this.#references.markWhole(this.#treeId)
+  }
+
   /**
    * The tree is whole and stands at `path`. What stood there before is forgotten, since its files are in this one or gone.
    *

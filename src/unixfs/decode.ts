@@ -10,6 +10,7 @@ import * as dagPb from '@ipld/dag-pb'
 import type { CID } from 'multiformats/cid'
 import { messageOf, P2PError } from '../common/errors.ts'
 import { ProtobufReader, WIRE_BYTES } from '../common/protobuf.ts'
+import { whyRefused } from '../dag/block.ts'
 import { DAG_PB, RAW } from '../dag/cid.ts'
 import { MAX_LINKS } from '../dag/links.ts'
 import type { DirectoryEntry } from './directory-entry.ts'
@@ -23,7 +24,8 @@ export interface FileChild {
   bytes: number
 }
 
-interface NodeMetadata {
+/** What a node says about the file or folder that it is the root of. */
+export interface NodeMetadata {
   /** Permission bits with setuid, setgid and sticky: 0 to 0o7777. */
   mode?: number | undefined
   mtime?: Mtime | undefined
@@ -36,6 +38,8 @@ export type DecodedNode = { metadata?: NodeMetadata | undefined } & (
   | { kind: 'directory'; entries: DirectoryEntry[] }
   | ({ kind: 'shard' } & Shard)
   | { kind: 'symlink'; target: string }
+  /** A block of a codec that is no part of a file tree. Nothing in it is looked at, nor what it links to. */
+  | { kind: 'opaque'; content: Uint8Array }
 )
 
 const NO_BYTES = new Uint8Array(0)
@@ -46,23 +50,28 @@ const LINK_NAME_FIELD = 2
 /**
  * Describes a block that matches its CID. Contents are views of `bytes`.
  *
- * @throws P2PError `bad-data` for codecs other than raw and dag-pb, and for anything that is not valid UnixFS
+ * @throws P2PError `bad-data` for dag-pb that is not valid UnixFS
  */
 export function decodeNode(cid: CID, bytes: Uint8Array): DecodedNode {
   if (cid.code === RAW) return { kind: 'leaf', content: bytes }
+  if (cid.code !== DAG_PB) return { kind: 'opaque', content: bytes }
   try {
-    if (cid.code !== DAG_PB)
-      throw new P2PError('bad-data', `codec 0x${cid.code.toString(16)} is not part of a file tree`)
     return decodeDagPb(bytes)
   } catch (cause) {
-    throw new P2PError('bad-data', `Block ${cid} is not readable: ${messageOf(cause)}`, { cause })
+    throw new P2PError('bad-data', `Block ${cid} is not readable: ${messageOf(cause)}`, {
+      hint: cause instanceof P2PError ? cause.hint : undefined,
+      cause,
+    })
   }
 }
 
 function decodeDagPb(bytes: Uint8Array): DecodedNode {
   const names = readLinkNames(bytes)
   const node = dagPb.decode(bytes)
-  if (node.Data === undefined) throw new P2PError('bad-data', 'a dag-pb node without UnixFS data')
+  if (node.Data === undefined)
+    throw new P2PError('bad-data', 'a dag-pb node without UnixFS data, so neither a file nor a folder', {
+      hint: 'Another program made it: "p2p block get" gives its bytes as they are.',
+    })
   const unixfs = decodeUnixfs(node.Data)
   const links = node.Links.map((link, index) => ({
     name: names[index]!,
@@ -77,7 +86,11 @@ function decodeDagPb(bytes: Uint8Array): DecodedNode {
 function describe(unixfs: UnixfsData, links: DirectoryEntry[]): DecodedNode {
   if (unixfs.type === 'file' || unixfs.type === 'raw') return describeFile(unixfs, links)
   if (unixfs.type === 'directory') return { kind: 'directory', entries: links }
-  if (unixfs.type === 'hamt-shard') return { kind: 'shard', ...readShard(unixfs, links) }
+  if (unixfs.type === 'hamt-shard') {
+    const shard = readShard(unixfs, links)
+    shard.subShards.forEach(checkLink)
+    return { kind: 'shard', ...shard }
+  }
   if (unixfs.type === 'symlink') return { kind: 'symlink', target: symlinkTarget(unixfs, links) }
   throw new P2PError('bad-data', `UnixFS nodes of type ${unixfs.type} have no content`)
 }
@@ -89,6 +102,7 @@ function describeFile(unixfs: UnixfsData, links: DirectoryEntry[]): DecodedNode 
   }
   let end = content.length
   const children = links.map(({ cid }, index) => {
+    checkLink(cid)
     const child = { cid, offset: end, bytes: unixfs.blockSizes[index]! }
     end += child.bytes
     return child
@@ -100,9 +114,15 @@ function describeFile(unixfs: UnixfsData, links: DirectoryEntry[]): DecodedNode 
   return children.length === 0 ? { kind: 'leaf', content } : { kind: 'file', bytes: end, content, children }
 }
 
+/** Refuses a part that could not be checked. Entries of folders are judged one by one, by whoever makes them. */
+function checkLink(cid: CID): void {
+  const reason = whyRefused(cid)
+  if (reason !== undefined) throw new P2PError('bad-data', `a link to a CID that is refused: ${reason}`)
+}
+
 function symlinkTarget(unixfs: UnixfsData, links: DirectoryEntry[]): string {
   if (links.length > 0) throw new P2PError('bad-data', 'a symlink with links of its own')
-  return utf8(unixfs.data ?? NO_BYTES, 'a symlink target')
+  return textOf(unixfs.data ?? NO_BYTES)
 }
 
 function metadataOf({ mode, mtime }: UnixfsData): NodeMetadata | undefined {
@@ -131,13 +151,15 @@ function readLinkName(bytes: Uint8Array): string {
   let name = ''
   const link = new ProtobufReader(bytes)
   while (link.nextField()) {
-    if (link.field === LINK_NAME_FIELD && link.wire === WIRE_BYTES) name = utf8(link.bytes(), 'a link name')
+    if (link.field === LINK_NAME_FIELD && link.wire === WIRE_BYTES) name = textOf(link.bytes())
     else link.skip()
   }
   return name
 }
 
-function utf8(bytes: Uint8Array, what: string): string {
-  if (!isUtf8(bytes)) throw new P2PError('bad-data', `${what} that is not UTF-8`)
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8')
+/** Names of Unix are bytes. Those that are no UTF-8 have lone surrogates for them, so that they are like no others. */
+function textOf(bytes: Uint8Array): string {
+  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  if (isUtf8(bytes)) return buffer.toString('utf8')
+  return buffer.toString('latin1').replace(/[\x80-\xff]/g, (byte) => String.fromCharCode(0xdc00 + byte.charCodeAt(0)))
 }

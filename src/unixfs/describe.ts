@@ -3,7 +3,6 @@
 import * as dagPb from '@ipld/dag-pb'
 import type { CID } from 'multiformats/cid'
 import { messageOf } from '../common/errors.ts'
-import { DAG_PB, RAW } from '../dag/cid.ts'
 import { type DecodedNode, decodeNode } from './decode.ts'
 
 export type Description =
@@ -18,7 +17,6 @@ export type Description =
   | { type: 'malformed'; reason: string }
 
 export function describeBlock(cid: CID, bytes: Uint8Array): Description {
-  if (cid.code !== RAW && cid.code !== DAG_PB) return { type: 'opaque' }
   let node: DecodedNode
   try {
     node = decodeNode(cid, bytes)
@@ -32,6 +30,8 @@ export function describeBlock(cid: CID, bytes: Uint8Array): Description {
       return { type: 'file', bytes: node.bytes, node }
     case 'symlink':
       return { type: 'symlink', node }
+    case 'opaque':
+      return { type: 'opaque' }
     default:
       return { type: 'folder', node }
   }

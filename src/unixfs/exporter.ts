@@ -9,18 +9,9 @@ import { P2PError } from '../common/errors.ts'
 import { MiB } from '../common/units.ts'
 import { type BlockReader, MAX_BLOCK_BYTES } from '../dag/block.ts'
 import { type BlockKey, blockKey } from '../dag/cid.ts'
-import { decodeNode } from './decode.ts'
-import { type Found, Walk } from './walk.ts'
-import {
-  type ByteRange,
-  type FirstLeaf,
-  isLeafStep,
-  type LeafStep,
-  type NodeStep,
-  overlap,
-  type Place,
-  type WalkFile,
-} from './walk-steps.ts'
+import { type DecodedNode, decodeNode, type NodeMetadata } from './decode.ts'
+import { type Found, Walk, type WalkOptions } from './walk.ts'
+import { isLeafStep, type LeafStep, type NodeStep, overlap, type Place, type WalkFile } from './walk-steps.ts'
 
 /** Content that is asked for, has arrived or is being written. */
 const WINDOW_BYTES = 48 * MiB
@@ -33,8 +24,9 @@ const REPEATED_LEAVES = 4
 export interface ContentSink {
   /** How much content there is in all, once it is known; throws if it cannot be taken. */
   expectBytes(totalBytes: number): Promise<void>
-  makeFolder(path: readonly string[]): Promise<void>
-  makeLink(path: readonly string[], target: string): Promise<void>
+  /** @param metadata - for when all that is in it is in place */
+  makeFolder(path: readonly string[], metadata: NodeMetadata | undefined): Promise<void>
+  makeLink(path: readonly string[], target: string, metadata: NodeMetadata | undefined): Promise<void>
   /** Content of the file will follow in parts. */
   openFile(file: WalkFile): Promise<void>
   /** The size of the leaf if an earlier run has left it in this place. */
@@ -51,7 +43,7 @@ export interface ContentSink {
   windowEnd(): number
 }
 
-export interface ExportOptions extends AbortOptions {
+export interface ExportOptions extends AbortOptions, WalkOptions {
   /** Gives inner nodes, and stores them. */
   nodes: BlockReader
   /** Gives leaves; whoever is behind it does not have to store them. */
@@ -62,12 +54,8 @@ export interface ExportOptions extends AbortOptions {
   onNode: (cid: CID, block: Uint8Array) => Promise<void>
   /** Called once when the export fails: the readers' waiting fetches must reject, so that it can end. */
   onFailure: () => void
-  /** Throws for a name that must not reach the disk. */
-  checkName: (name: string) => void
-  /** Default: in order. Only for sinks that take content in any order. */
-  firstLeaf?: FirstLeaf | undefined
-  /** Of a single file, only what holds these bytes is fetched. Default: all. */
-  range?: ByteRange | undefined
+  /** Called with each block that is no part of a file tree, before it is written as a file of its own. */
+  onOpaque: (path: readonly string[], cid: CID) => void
   onProgress: (progress: ExportProgress) => void
 }
 
@@ -123,7 +111,7 @@ class Export {
   constructor(root: CID, sink: ContentSink, options: ExportOptions) {
     this.#sink = sink
     this.#options = options
-    this.#walk = new Walk(root, options.checkName, options.firstLeaf, options.range)
+    this.#walk = new Walk(root, options)
   }
 
   async run(): Promise<void> {
@@ -174,7 +162,9 @@ class Export {
     try {
       const block = await this.#options.nodes.fetch(cid, weight > 0 ? { expectedBytes: weight } : {})
       const node = decodeNode(cid, block)
-      if (node.kind !== 'leaf') await this.#options.onNode(cid, block)
+      if (node.kind !== 'leaf' && node.kind !== 'opaque') await this.#options.onNode(cid, block)
+      const folder = folderOf(step, node)
+      if (folder !== undefined) await this.#sink.makeFolder(folder, node.metadata)
       const found = this.#walk.resolve(step, node, block.byteLength)
       if (!this.#totalKnown && this.#walk.totalBytes !== null) {
         this.#totalKnown = true
@@ -189,10 +179,10 @@ class Export {
 
   async #take(found: Found): Promise<void> {
     switch (found.type) {
-      case 'folder':
-        return await this.#sink.makeFolder(found.path)
       case 'link':
-        return await this.#sink.makeLink(found.path, found.target)
+        return await this.#sink.makeLink(found.path, found.target, found.metadata)
+      case 'opaque':
+        return this.#options.onOpaque(found.path, found.cid)
       case 'refused':
         return this.#sink.refuse(found.path, found.reason)
       case 'file':
@@ -353,6 +343,13 @@ class Export {
     }
     this.#wake?.()
   }
+}
+
+/** The path of the folder that the node is the root of, if it is one. */
+function folderOf({ context }: NodeStep, { kind }: DecodedNode): readonly string[] | undefined {
+  if (kind !== 'directory' && kind !== 'shard') return undefined
+  if (context.kind === 'root') return []
+  return context.kind === 'entry' ? context.path : undefined
 }
 
 function checkSize(cid: CID, place: LeafPlace, content: Uint8Array): void {

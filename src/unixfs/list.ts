@@ -7,6 +7,7 @@
 import type { CID } from 'multiformats/cid'
 import { mapAhead } from '../common/concurrency.ts'
 import { P2PError } from '../common/errors.ts'
+import { whyRefused } from '../dag/block.ts'
 import { RAW } from '../dag/cid.ts'
 import { type DecodedNode, decodeNode } from './decode.ts'
 import { type Description, describeBlock } from './describe.ts'
@@ -60,6 +61,8 @@ export async function* listFolder(
 
 /** The content of a raw leaf does not have to come for its size, which its folder says. */
 async function describeEntry({ cid, tsize }: DirectoryEntry, { readNode }: ListOptions): Promise<Description> {
+  const refusal = whyRefused(cid)
+  if (refusal !== undefined) return { type: 'malformed', reason: `its CID is refused: ${refusal}` }
   if (cid.code === RAW) return { type: 'file', bytes: tsize, node: undefined }
   return describeBlock(cid, await readNode(cid))
 }

@@ -15,6 +15,8 @@ import { bucketAt, hashName } from './shard.ts'
 
 const MAX_SEGMENTS = 256
 
+const WHAT = { leaf: 'a file', file: 'a file', symlink: 'a symlink', opaque: 'a block of another kind' } as const
+
 type ShardNode = Extract<DecodedNode, { kind: 'shard' }>
 
 /**
@@ -38,7 +40,7 @@ export async function resolvePath(
     const node = decodeNode(cid, await reader.fetch(cid, options))
     if (node.kind === 'directory') cid = findEntry(node, segment, path)
     else if (node.kind === 'shard') cid = await findInShards(node, segment, path, reader, options)
-    else throw notAFolder(path, node.kind === 'symlink' ? 'a symlink' : 'a file')
+    else throw notAFolder(path, WHAT[node.kind])
   }
   return cid
 }

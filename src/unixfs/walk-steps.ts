@@ -1,6 +1,7 @@
 /** What a download walk asks for next, and where it belongs: the terms that `walk.ts` and `cursors.ts` share. */
 
 import type { CID } from 'multiformats/cid'
+import type { NodeMetadata } from './decode.ts'
 
 /** A file of the result. */
 export interface WalkFile {
@@ -10,6 +11,7 @@ export interface WalkFile {
   path: readonly string[]
   /** Size in bytes; undefined for a file of one raw block whose folder does not say. */
   bytes: number | undefined
+  metadata?: NodeMetadata | undefined
 }
 
 /** A place in the result where a block's content belongs. */

@@ -11,8 +11,9 @@
 import type { CID } from 'multiformats/cid'
 import { P2PError } from '../common/errors.ts'
 import { MiB } from '../common/units.ts'
+import { whyRefused } from '../dag/block.ts'
 import { type Cursor, CursorQueue, FileCursor, FolderCursor, type SubShard } from './cursors.ts'
-import type { DecodedNode, FileChild } from './decode.ts'
+import type { DecodedNode, FileChild, NodeMetadata } from './decode.ts'
 import { isInPlace, type Shard } from './shard.ts'
 import {
   type ByteRange,
@@ -35,17 +36,32 @@ const MAX_LEAF_NODES_AHEAD = 128
 const MAX_HELD_BYTES = 8 * MiB
 /** Where those that were on their way bring so many more, the tree is made to be too much. */
 const MAX_HELD_CHILDREN = 500_000
+/** A few nodes can stand for more folders than a disk holds, by having each other as entries over and over. */
+const MAX_ENTRIES = 20_000_000
+
 /** What resolving a node brings to light. */
 export type Found =
-  | { type: 'folder'; path: readonly string[] }
-  | { type: 'link'; path: readonly string[]; target: string }
+  | { type: 'link'; path: readonly string[]; target: string; metadata: NodeMetadata | undefined }
   /** A file whose content follows in parts. */
   | { type: 'file'; file: WalkFile }
   /** A file with all its content; `leaf` as below. */
   | { type: 'whole-file'; file: WalkFile; content: Uint8Array; leaf: CID | undefined }
   /** Content that is inside the node itself; `leaf` is the node if there is nothing else in it. */
   | { type: 'content'; place: Place; content: Uint8Array; leaf: CID | undefined }
+  /** A block that is no part of a file tree; it follows as a file. */
+  | { type: 'opaque'; path: readonly string[]; cid: CID }
   | { type: 'refused'; path: readonly string[]; reason: string }
+
+export interface WalkOptions {
+  /** Throws for a name that must not reach the disk; its entry is then refused. */
+  checkName: (name: string) => void
+  /** Default: in order. Only for sinks that take content in any order. */
+  firstLeaf?: FirstLeaf | undefined
+  /** Of a single file, only what holds these bytes is fetched. Default: all. */
+  range?: ByteRange | undefined
+  /** The most files and folders in the tree. Default 20,000,000. */
+  maxEntries?: number | undefined
+}
 
 export class Walk {
   readonly #checkName: (name: string) => void
@@ -59,19 +75,18 @@ export class Walk {
   #nodesAhead = 0
   #heldBytes = 0
   #heldChildren = 0
+  readonly #maxEntries: number
+  #entries = 0
   #files = 0
   #totalBytes = 0
   /** Parts whose size nothing has told: the root until it arrives, and parts of sharded folders. */
   #unmeasured = 1
 
-  /**
-   * @param checkName - throws for a name that must not reach the disk; its entry is then refused
-   * @param range - the parts of files that are walked through; default: all
-   */
-  constructor(root: CID, checkName: (name: string) => void, firstLeaf: FirstLeaf = () => 0, range?: ByteRange) {
+  constructor(root: CID, { checkName, firstLeaf = () => 0, range, maxEntries = MAX_ENTRIES }: WalkOptions) {
     this.#root = root
     this.#range = range
     this.#firstLeaf = firstLeaf
+    this.#maxEntries = maxEntries
     this.#checkName = checkName
   }
 
@@ -116,7 +131,7 @@ export class Walk {
   }
 
   /**
-   * Takes a node that was asked for.
+   * Takes a node that was asked for. The folder that it stands for must be there already: its entries may come up next.
    *
    * @param blockBytes - size of the encoded block
    * @throws P2PError `bad-data` where the node does not fit its place in the tree
@@ -163,23 +178,32 @@ export class Walk {
   #resolveEntry(cid: CID, path: readonly string[], depth: number, node: DecodedNode, blockBytes: number): Found[] {
     switch (node.kind) {
       case 'symlink':
-        return [{ type: 'link', path, target: node.target }]
+        if (/\p{Cs}/u.test(node.target)) return [{ type: 'refused', path, reason: 'its target is not valid UTF-8' }]
+        return [{ type: 'link', path, target: node.target, metadata: node.metadata }]
       case 'directory':
       case 'shard':
-        return [{ type: 'folder', path }, ...this.#openFolder(path, depth, node, blockBytes)]
-      case 'leaf': {
-        const file = this.#file(path, node.content.byteLength)
-        this.#totalBytes += this.#wantedOf(0, node.content.byteLength)
-        return [{ type: 'whole-file', file, content: node.content, leaf: cid }]
-      }
+        return this.#openFolder(path, depth, node, blockBytes)
+      case 'opaque':
+        return [{ type: 'opaque', path, cid }, this.#wholeFile(cid, path, node)]
+      case 'leaf':
+        return [this.#wholeFile(cid, path, node)]
       case 'file': {
-        const file = this.#file(path, node.bytes)
+        const file = this.#file(path, node.bytes, node.metadata)
         this.#totalBytes += this.#wantedOf(0, node.bytes)
         const first: Found =
           node.bytes > 0 ? { type: 'file', file } : { type: 'whole-file', file, content: node.content, leaf: undefined }
         return [first, ...this.#openFile(file, 0, depth, node, blockBytes)]
       }
     }
+  }
+
+  #wholeFile(
+    leaf: CID,
+    path: readonly string[],
+    { content, metadata }: { content: Uint8Array; metadata?: NodeMetadata | undefined },
+  ): Found {
+    this.#totalBytes += this.#wantedOf(0, content.byteLength)
+    return { type: 'whole-file', file: this.#file(path, content.byteLength, metadata), content, leaf }
   }
 
   #resolveInFile(
@@ -228,9 +252,11 @@ export class Walk {
   ): Found[] {
     const refused: Found[] = []
     const seen = new Set<string>()
-    const entries = node.entries.filter(({ name }, index) => {
+    const entries = node.entries.filter(({ name, cid }, index) => {
       try {
         this.#checkName(name)
+        const refusal = whyRefused(cid)
+        if (refusal !== undefined) throw new P2PError('bad-data', `its CID is refused: ${refusal}`)
         if (seen.has(name)) throw new P2PError('bad-data', 'the folder has two entries of this name')
         // Else another shard of the folder could have the same name once more.
         if (node.kind === 'shard' && !isInPlace(name, [...buckets, node.entryBuckets[index]!], node.fanout)) {
@@ -243,6 +269,10 @@ export class Walk {
         return false
       }
     })
+    this.#entries += entries.length
+    if (this.#entries > this.#maxEntries) {
+      throw new P2PError('limit', `The tree has more than ${this.#maxEntries} files and folders`)
+    }
     for (const { tsize } of entries) this.#totalBytes += tsize
     const subShards = node.kind === 'shard' ? placed(node, buckets) : []
     this.#unmeasured += subShards.length
@@ -251,8 +281,8 @@ export class Walk {
     return refused
   }
 
-  #file(path: readonly string[], bytes: number | undefined): WalkFile {
-    return { id: this.#files++, path, bytes }
+  #file(path: readonly string[], bytes: number | undefined, metadata?: NodeMetadata): WalkFile {
+    return { id: this.#files++, path, bytes, metadata }
   }
 
   #hold(cursor: Cursor): void {

@@ -5,7 +5,7 @@
 
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
-import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import test from 'node:test'
 import { promisify } from 'node:util'
@@ -210,10 +210,14 @@ test('a folder of 6,000 files, which is sharded, arrives as it was', async (t) =
   assert.deepEqual(await describeTree(output), await describeTree(tree))
 
   const one = join(pair.folder, 'one')
-  await getJson([`${cid}/file-number-4711`, '-o', one, '--peer', seeder.multiaddr], {
+  await getJson([`${cid}/file-number-4711`, '-o', one, '--copy', '--pin', '--peer', seeder.multiaddr], {
     repo: join(pair.folder, 'third'),
   })
   assert.equal(await readFile(one, 'utf8'), 'file-number-4711')
+  await rm(one)
+  const again = ['get', `${cid}/file-number-4711`, '-o', one, '--offline']
+  const { code, stderr } = await runP2p(again, { repo: join(pair.folder, 'third') })
+  assert.deepEqual([code, await readFile(one, 'utf8')], [0, 'file-number-4711'], stderr)
 })
 
 test('a file of 0 bytes', async (t) => {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { access, lstat, mkdir, readdir, readFile, readlink, rm, symlink, writeFile } from 'node:fs/promises'
+import { access, chmod, lstat, mkdir, readdir, readFile, readlink, rm, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, type TestContext, test } from 'node:test'
 import type { CID } from 'multiformats/cid'
@@ -10,6 +10,7 @@ import { blockKey } from '../../src/dag/cid.ts'
 import { openDatabase } from '../../src/database/database.ts'
 import { openOutput } from '../../src/files/output.ts'
 import { randomBlock } from '../support/blocks.ts'
+import { describeMetadata } from '../support/bytes.ts'
 import { makePipe } from '../support/special-files.ts'
 import { makeTempDir } from '../support/temp.ts'
 
@@ -338,6 +339,69 @@ describe('output of get', () => {
       assert.deepEqual(output.skipped.map(({ name }) => name).toSorted(), Object.keys(outside).toSorted())
       assert.deepEqual((await readdir(join(folder, 'result'))).toSorted(), ['good', 'sub'])
       assert.deepEqual(await readdir(join(folder, 'result', 'sub')), ['up'])
+    })
+  })
+
+  test('files, folders and links get their mode and time, a folder after all that is in it, and nobody else a right', async (t) => {
+    await inRepo(t, async ({ folder, open, references }) => {
+      const [small, large] = [randomBlock('small', 1000), randomBlock('large', MiB)]
+      const mtime = (seconds: number) => ({ seconds, nanoseconds: 54_321_000 })
+      const output = await open()
+      await output.makeFolder([], { mode: 0o750, mtime: mtime(1) })
+      await output.makeFolder(['sub'], { mode: 0o7555, mtime: mtime(2) })
+      const metadata = { mode: 0o4640, mtime: mtime(-3) }
+      await output.writeFile({ id: 0, path: ['sub', 'small'], bytes: undefined, metadata }, small.bytes, small.cid)
+      const target = { id: 1, path: ['sub', 'large'], bytes: MiB, metadata: { mode: 0o104, mtime: mtime(4e9) } }
+      await output.openFile(target)
+      await output.write({ file: target, offset: 0 }, large.bytes, large.cid)
+      await output.closeFile(target)
+      await output.makeLink(['sub', 'link'], 'small', { mode: 0o777, mtime: mtime(5) })
+      await output.finish()
+      await output.close()
+      assert.deepEqual(await describeMetadata(join(folder, 'result')), [
+        '. 750 1054321',
+        'sub 555 2054321',
+        'sub/large 504 4000000000054321',
+        'sub/link  5054321',
+        'sub/small 640 -2945679',
+      ])
+      for (const { cid, bytes } of [small, large]) {
+        assert.deepEqual(Buffer.from((await references.get(cid))!), Buffer.from(bytes))
+      }
+    })
+  })
+
+  test('a time that no file system knows is passed over', async (t) => {
+    await inRepo(t, async ({ folder, open }) => {
+      const output = await open()
+      const metadata = { mtime: { seconds: -Number.MAX_SAFE_INTEGER, nanoseconds: 0 } }
+      await output.writeFile({ ...file(4), metadata }, Buffer.from('text'), undefined)
+      await output.finish()
+      await output.close()
+      assert.equal(await readFile(join(folder, 'result'), 'utf8'), 'text')
+    })
+  })
+
+  test('what a run has left that got its modes already is gone on from', async (t) => {
+    await inRepo(t, async ({ folder, open }) => {
+      const { bytes, cid } = randomBlock('read only', 1000)
+      const target = { id: 0, path: ['sub', 'file'], bytes: 1000, metadata: { mode: 0o444 } }
+      for (const ends of [false, true]) {
+        const output = await open()
+        await output.makeFolder([])
+        await output.makeFolder(['sub'], { mode: 0o500 })
+        await output.openFile(target)
+        await output.write({ file: target, offset: 0 }, bytes, cid)
+        await output.closeFile(target)
+        if (ends) await output.finish()
+        await output.close()
+        const [temporary] = (await readdir(folder)).filter((name) => name.endsWith('.p2p'))
+        if (temporary !== undefined) await chmod(join(folder, temporary, 'sub'), 0o500)
+      }
+      assert.deepEqual(
+        (await describeMetadata(join(folder, 'result'))).map((line) => line.replace(/ \d+$/, '')),
+        ['. 755', 'sub 500', 'sub/file 444'],
+      )
     })
   })
 

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { writeFileSync } from 'node:fs'
-import { mkdir, stat, writeFile } from 'node:fs/promises'
+import { chmod, lutimes, mkdir, stat, symlink, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { MiB } from '../../src/common/units.ts'
 import { describeTree, randomBytes, sha256OfFile, writeRandomFile } from '../support/bytes.ts'
@@ -45,6 +45,35 @@ export async function writeSamples(folder: string): Promise<Sample[]> {
     { name: 'a folder tree with an empty folder and an empty file', path: tree },
     { name: `a sharded folder of ${SHARDED_FOLDER_SIZE} files`, path: sharded },
   ]
+}
+
+/** A file, a tree and a wide folder, small enough to be written by many switches. */
+export async function writeOddities(folder: string): Promise<{ file: string; tree: string; many: string }> {
+  const [file, tree, many] = [join(folder, 'file'), join(folder, 'oddities'), join(folder, 'many')]
+  await writeRandomFile(file, 'oddities', 60_001)
+  await mkdir(join(tree, 'sub', 'empty folder'), { recursive: true })
+  await writeFile(join(tree, 'empty'), '')
+  await writeFile(join(tree, 'tiny'), 'x')
+  await writeFile(join(tree, 'line\nbreak\\'), 'a name as good as any other')
+  await writeRandomFile(join(tree, 'sub', 'large'), 'oddities', 300_000)
+  await symlink('sub/large', join(tree, 'link'))
+  await chmod(join(tree, 'tiny'), 0o640)
+  await chmod(join(tree, 'sub', 'large'), 0o444)
+  await chmod(join(tree, 'sub'), 0o550)
+  await lutimes(join(tree, 'link'), 1e9, 1e9)
+  const times = {
+    'line\nbreak\\': '1e9',
+    empty: '-5.25',
+    tiny: '1234567890.125',
+    'sub/large': '1',
+    'sub/empty folder': '2',
+    sub: '3',
+    '.': '4',
+  }
+  for (const [name, time] of Object.entries(times)) await utimes(join(tree, name), time, time)
+  await mkdir(many)
+  for (let i = 0; i < 100; i++) writeFileSync(join(many, `file-${i}`), `${i}`)
+  return { file, tree, many }
 }
 
 /** Asserts that two files, or two folders with all that is in them, are the same. */

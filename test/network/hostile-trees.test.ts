@@ -73,9 +73,12 @@ test('names and links that lead outside are left out, odd ones arrive: exit 10',
   const bad = tree.file('bad')
   const badNames = [
     ...['', '.', '..', 'a/b', '/tmp/absolute', '../outside/escaped', '../../outside/escaped', 'nul\0name'],
-    ...['back\\slash', 'C:drive', 'line\nbreak', '\u001b[2Jclear', 'gpj.\u202etxt', 'x'.repeat(300), 'ü'.repeat(128)],
+    ...['x'.repeat(300), 'ü'.repeat(128)],
   ]
-  const oddNames = ['.git', '...', '-rf', '~', ' space ', 'Case', 'case', 'CON', 'ünï', '$(id)', 'y'.repeat(255)]
+  const oddNames = [
+    ...['back\\slash', '..\\..\\up', 'C:drive', 'line\nbreak', '\u001b[2Jclear', 'gpj.\u202etxt'],
+    ...['.git', '...', '-rf', '~', ' space ', 'Case', 'case', 'CON', 'ünï', '$(id)', 'y'.repeat(255)],
+  ]
   const inner = tree.folder([
     ['..', bad],
     ['../../up', bad],
@@ -136,12 +139,12 @@ test('a sharded folder has each name once, whatever its shards say', async (t) =
 
 test('refused names reach the terminal without their power over it', async (t) => {
   const tree = new Tree()
-  const root = tree.folder([['\u001b]0;title\u0007\u202e', tree.file('bad')]])
+  const root = tree.folder([['/\u001b]0;title\u0007\u202e', tree.file('bad')]])
   const folder = await makeTempDir(t)
   const { multiaddr } = await seed(t, join(folder, 'seeder'), tree)
   const args = ['get', root.cid.toString(), '-o', join(folder, 'result'), '--peer', multiaddr]
   const { code, stderr } = await runP2p(args, { repo: join(folder, 'receiver') })
   assert.equal(code, 10, stderr)
-  assert.ok(stderr.includes(String.raw`"\u{1b}]0;title\u{7}\u{202e}" is left out`), stderr)
+  assert.ok(stderr.includes(String.raw`"/\u{1b}]0;title\u{7}\u{202e}" is left out`), stderr)
   for (const character of '\u001b\u0007\u202e') assert.ok(!stderr.includes(character))
 })

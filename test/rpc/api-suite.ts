@@ -98,7 +98,7 @@ export function apiSuite(name: string, make: (t: TestContext) => Promise<MadeApi
       result.roots.map((root) => root.cid),
       [cid],
     )
-    assert.deepEqual(result.failures, [{ path: '-', message: 'Cannot read -: EIO' }])
+    assert.deepEqual(result.failures, [{ path: '-', message: 'Cannot read -: an input/output error (EIO)' }])
   })
 
   apiTest('errors arrive with their code, message and hint', async (made) => {

@@ -2,7 +2,7 @@
 
 import { createCipheriv, createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
-import { open, readdir, readFile, readlink } from 'node:fs/promises'
+import { lstat, open, readdir, readFile, readlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { MiB } from '../../src/common/units.ts'
 
@@ -75,4 +75,23 @@ export async function describeTree(folder: string): Promise<string[]> {
   }
   await visit(folder, '')
   return lines.sort()
+}
+
+/** Permissions and time of modification, in microseconds, of a folder and all that is in it, one line an entry. */
+export async function describeMetadata(folder: string): Promise<string[]> {
+  const names = ['.', ...(await readdir(folder, { recursive: true })).sort()]
+  return await Promise.all(
+    names.map(async (name) => {
+      const stats = await lstat(join(folder, name), { bigint: true })
+      // A link has no permissions of its own.
+      const mode = stats.isSymbolicLink() ? '' : (Number(stats.mode) & 0o7777).toString(8)
+      return `${name} ${mode} ${toMicroseconds(stats.mtimeNs)}`
+    }),
+  )
+}
+
+/** Rounded: what Node writes and reads of a time may differ by some hundred nanoseconds. */
+function toMicroseconds(nanoseconds: bigint): bigint {
+  const shifted = nanoseconds + 500n
+  return shifted / 1000n - (shifted % 1000n < 0n ? 1n : 0n)
 }

@@ -1,134 +1,16 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { encode, prepare } from '@ipld/dag-pb'
-import type { CID } from 'multiformats/cid'
-import { hasCode, P2PError } from '../../src/common/errors.ts'
+import { encode } from '@ipld/dag-pb'
+import { CID } from 'multiformats/cid'
+import * as Digest from 'multiformats/hashes/digest'
+import { hasCode } from '../../src/common/errors.ts'
 import { KiB, MiB } from '../../src/common/units.ts'
-import type { Block, FetchOptions } from '../../src/dag/block.ts'
-import { blockKey } from '../../src/dag/cid.ts'
-import { safeEntryName } from '../../src/files/safe-name.ts'
 import { StreamOutput } from '../../src/files/stream-output.ts'
-import { type ContentSink, type ExportOptions, exportTree } from '../../src/unixfs/exporter.ts'
 import { encodeUnixfs } from '../../src/unixfs/unixfs-data.ts'
-import type { Place, WalkFile } from '../../src/unixfs/walk-steps.ts'
-import { dagPbBlock, numberedBlock, rawBlock } from '../support/blocks.ts'
+import { dagPbBlock, identityCid, numberedBlock, rawBlock } from '../support/blocks.ts'
+import { type Child, exported, fileOf, folderOf, leaf, MemorySink, Source } from '../support/memory-export.ts'
 
-interface Child {
-  block: Block
-  bytes: number
-}
-
-const leaf = (block: Block): Child => ({ block, bytes: block.bytes.byteLength })
-
-/** A file node over these children. */
-function fileOf(children: Child[], blockSizes = children.map(({ bytes }) => bytes)): Child {
-  const bytes = blockSizes.reduce((sum, size) => sum + size, 0)
-  const node = prepare({
-    Data: encodeUnixfs({ type: 'file', fileSize: bytes, blockSizes }),
-    Links: children.map(({ block }) => ({ Hash: block.cid, Name: '', Tsize: block.bytes.byteLength })),
-  })
-  return { block: dagPbBlock(encode(node)), bytes }
-}
-
-function folderOf(entries: Record<string, Child>): Child {
-  const names = Object.keys(entries).sort()
-  const node = prepare({
-    Data: encodeUnixfs({ type: 'directory', blockSizes: [] }),
-    Links: names.map((name) => ({ Hash: entries[name]!.block.cid, Name: name, Tsize: entries[name]!.bytes })),
-  })
-  return { block: dagPbBlock(encode(node)), bytes: 0 }
-}
-
-/** Blocks that are given out on demand, with a record of what was asked for. */
-class Source {
-  readonly #blocks = new Map<string, Uint8Array>()
-  readonly asked: string[] = []
-  concurrent = 0
-  maxConcurrentBytes = 0
-  #bytes = 0
-
-  hold(...children: Child[]): this {
-    for (const { block } of children) this.#blocks.set(blockKey(block.cid), block.bytes)
-    return this
-  }
-
-  async fetch(cid: CID, options: FetchOptions = {}): Promise<Uint8Array> {
-    this.asked.push(cid.toString())
-    this.#bytes += options.expectedBytes ?? 0
-    this.maxConcurrentBytes = Math.max(this.maxConcurrentBytes, this.#bytes)
-    await new Promise((resolve) => setImmediate(resolve))
-    this.#bytes -= options.expectedBytes ?? 0
-    const bytes = this.#blocks.get(blockKey(cid))
-    if (bytes === undefined) throw new P2PError('no-provider', `no ${cid}`)
-    return bytes
-  }
-}
-
-/** A result in memory. */
-class MemorySink implements ContentSink {
-  readonly files = new Map<string, Buffer>()
-  readonly closed = new Set<string>()
-  readonly folders: string[] = []
-  readonly refused: string[] = []
-  writes = 0
-  total: number | undefined
-  end = Number.POSITIVE_INFINITY
-
-  async expectBytes(totalBytes: number) {
-    this.total = totalBytes
-  }
-  async makeFolder(path: readonly string[]) {
-    this.folders.push(path.join('/'))
-  }
-  async makeLink() {}
-  async openFile({ path, bytes }: WalkFile) {
-    this.files.set(path.join('/'), Buffer.alloc(bytes ?? 0))
-  }
-  async placedBytes(): Promise<number | undefined> {
-    return undefined
-  }
-  async write({ file, offset }: Place, content: Uint8Array) {
-    const name = file.path.join('/')
-    if (this.files.get(name)!.byteLength === 0) this.files.set(name, Buffer.alloc(file.bytes!))
-    this.files.get(name)!.set(content, offset)
-    this.writes++
-  }
-  async closeFile({ path }: WalkFile) {
-    assert.ok(!this.closed.has(path.join('/')), 'closed once')
-    this.closed.add(path.join('/'))
-  }
-  async writeFile({ path }: WalkFile, content: Uint8Array) {
-    assert.ok(!this.files.has(path.join('/')), 'written once')
-    this.files.set(path.join('/'), Buffer.from(content))
-    this.closed.add(path.join('/'))
-    this.writes++
-  }
-  refuse(path: readonly string[]) {
-    this.refused.push(path.join('/'))
-  }
-  windowEnd() {
-    return this.end
-  }
-}
-
-async function exported(
-  root: Child,
-  source: Source,
-  sink = new MemorySink(),
-  options: Partial<ExportOptions> = {},
-): Promise<MemorySink> {
-  await exportTree(root.block.cid, sink, {
-    nodes: source,
-    leaves: source,
-    release: () => {},
-    onNode: async () => {},
-    onFailure: () => {},
-    checkName: safeEntryName,
-    onProgress: () => {},
-    ...options,
-  })
-  return sink
-}
+const LATIN1 = Buffer.from('caf\u00e9', 'latin1')
 
 describe('exporter', () => {
   test('a tree of folders, small files and a file of several levels comes out whole, each block asked for once', async () => {
@@ -301,12 +183,74 @@ describe('exporter', () => {
     await assert.rejects(exported(root, source), (error) => hasCode(error, 'limit'))
   })
 
+  test('folders that stand for endlessly many by having each other are refused', async () => {
+    let node = folderOf({})
+    const all = [node]
+    for (let level = 0; level < 40; level++) {
+      node = folderOf({ one: node, other: node })
+      all.push(node)
+    }
+    const source = new Source().hold(...all)
+    const sink = new MemorySink()
+    await assert.rejects(exported(node, source, sink, { maxEntries: 1000 }), (error) => hasCode(error, 'limit'))
+    assert.ok(sink.folders.length <= 1000)
+    assert.equal((await exported(all[8]!, source, undefined, { maxEntries: 1000 })).folders.length, 511)
+  })
+
   test('entries with names that lead elsewhere are left out, the rest comes out', async () => {
     const good = leaf(numberedBlock(1))
     const root = folderOf({ good, '..': good, 'a/b': good, 'x\0y': good })
     const sink = await exported(root, new Source().hold(good, root))
     assert.deepEqual([...sink.files.keys()], ['good'])
     assert.deepEqual(sink.refused.toSorted(), ['..', 'a/b', 'x\0y'])
+  })
+
+  test('a folder of 40,000 names in one block comes out', async () => {
+    const empty = leaf(rawBlock(new Uint8Array(0)))
+    const root = folderOf(Object.fromEntries(Array.from({ length: 40_000 }, (_, index) => [`${index}`, empty])))
+    assert.ok(root.block.bytes.byteLength < 2 * MiB)
+    const sink = await exported(root, new Source().hold(empty, root))
+    assert.equal(sink.closed.size, 40_000)
+  })
+
+  test('what is inside CIDs is not asked for, and blocks of other codecs come out as they are', async () => {
+    const inline = { block: { cid: identityCid(Buffer.from('inline')), bytes: Buffer.from('inline') }, bytes: 6 }
+    const { cid, bytes } = numberedBlock(1)
+    const cbor = { block: { cid: CID.createV1(0x71, cid.multihash), bytes }, bytes: 8 }
+    const root = folderOf({ inline, cbor })
+    for (const [top, prefix] of [
+      [root, ''],
+      [cbor, undefined],
+    ] as const) {
+      const sink = await exported(top, new Source().hold(cbor, root))
+      assert.deepEqual(sink.files.get(prefix === undefined ? '' : 'cbor'), Buffer.from(bytes))
+      assert.deepEqual(sink.opaque, [prefix === undefined ? '' : 'cbor'])
+      if (prefix !== undefined) assert.equal(sink.files.get('inline')?.toString(), 'inline')
+    }
+    const inFile = fileOf([cbor])
+    await assert.rejects(exported(inFile, new Source().hold(cbor, inFile)), (error) => hasCode(error, 'bad-data'))
+  })
+
+  test('an entry whose CID could not be checked is left out, the rest comes out', async () => {
+    const good = leaf(numberedBlock(1))
+    const md5 = CID.createV1(0x55, Digest.create(0xd5, new Uint8Array(16)))
+    const root = folderOf({ good, bad: { block: { cid: md5, bytes: new Uint8Array(0) }, bytes: 0 } })
+    const sink = await exported(root, new Source().hold(good, root))
+    assert.deepEqual([[...sink.files.keys()], sink.refused], [['good'], ['bad']])
+  })
+
+  test('names and targets that are not UTF-8 are left out, the rest comes out', async () => {
+    const good = leaf(numberedBlock(1))
+    const link = dagPbBlock(
+      encode({ Data: encodeUnixfs({ type: 'symlink', data: LATIN1, blockSizes: [] }), Links: [] }),
+    )
+    const named = folderOf({ good, link: leaf(link), 'caf?': good })
+    const bytes = Buffer.from(named.block.bytes)
+    bytes[bytes.indexOf('caf?') + 3] = LATIN1.at(-1)!
+    const root = leaf(dagPbBlock(bytes))
+    const sink = await exported(root, new Source().hold(good, leaf(link), root))
+    assert.deepEqual([...sink.files.keys()], ['good'])
+    assert.deepEqual(sink.refused.toSorted(), ['caf\udce9', 'link'])
   })
 
   test('sizes that do not fit are refused', async () => {

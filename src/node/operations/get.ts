@@ -14,16 +14,17 @@ import type { GetPhase, HeldBackBy, OnProgress } from '../../common/progress.ts'
 import { MiB, SECOND_MS } from '../../common/units.ts'
 import type { BlockReader } from '../../dag/block.ts'
 import { blockKey } from '../../dag/cid.ts'
+import { codecName } from '../../dag/codecs.ts'
 import { linksOf } from '../../dag/links.ts'
 import { parseRef, type Ref } from '../../dag/ref.ts'
 import type { BlockService } from '../../exchange/blockservice.ts'
 import type { SessionStats } from '../../exchange/exchange.ts'
-import { finishedFileBytes } from '../../files/finished-file.ts'
+import { findFinishedResult } from '../../files/finished-result.ts'
 import { Output, openOutput } from '../../files/output.ts'
 import { safeEntryName, suggestedFileName } from '../../files/safe-name.ts'
 import { StoreOutput } from '../../files/store-output.ts'
 import { StreamOutput } from '../../files/stream-output.ts'
-import { ensureFolder } from '../../files/target.ts'
+import { ensureFolder, requireFolderOf } from '../../files/target.ts'
 import { completeDag } from '../../pin/complete-dag.ts'
 import type { Hold } from '../../pin/hold.ts'
 import type { Pins } from '../../pin/pins.ts'
@@ -43,7 +44,7 @@ const KEPT_HINT = 'What was verified is kept: the same command goes on from ther
 
 export interface GetParts extends FetchingParts {
   references: References
-  pins: Pick<Pins, 'add' | 'holding' | 'touch'>
+  pins: Pick<Pins, 'add' | 'has' | 'holding' | 'touch'>
   /** Two downloads to one target, which is what they build under the same name beside it, take turns. */
   targets: KeyedLock
   bootId: string
@@ -96,6 +97,8 @@ class Get {
   #stream: StreamOutput | undefined
   readonly #samples: { atMs: number; bytes: number }[] = []
   #hasSession = false
+  /** Blocks that may link to others which are no part of the result. */
+  #hasOpaque = false
   /** Since content is being downloaded. */
   readonly #loads: LoadSample[] = []
 
@@ -141,7 +144,8 @@ class Get {
   async #fetchTo(target: string | undefined): Promise<GetResult> {
     const { cid, path } = this.#ref
     const { blocks, signal } = this.#fetching
-    const root = await resolvePath(cid, path, blocks, { signal })
+    // The way to it is stored as well, so that the same command finds it without others.
+    const root = await resolvePath(cid, path, this.#copying(blocks), { signal })
     await this.#hold.add([root])
     if (this.#options.target.kind === 'stream') await this.#parts.pins.touch(root)
     if (target !== undefined && (await this.#isFinished(root, target))) {
@@ -156,7 +160,7 @@ class Get {
       this.#phase = 'finishing'
       if (output instanceof Output) await output.finish()
       if (target !== undefined || this.#options.copy === true) {
-        const isPartial = output.skipped.length > 0
+        const isPartial = output.skipped.length > 0 || this.#hasOpaque
         if (output instanceof StoreOutput || (isPartial && this.#options.pin === true)) {
           await this.#complete(root, blocks)
         }
@@ -169,13 +173,16 @@ class Get {
     return this.#result(root, target, output.skipped)
   }
 
-  /** Whether the holder that this was asked of before had finished, and could not say so any more. */
-  async #isFinished(root: CID, path: string): Promise<boolean> {
-    if (this.#options.resumed !== true) return false
-    const bytes = await finishedFileBytes(this.#parts.references, { path, root })
-    if (bytes === undefined) return false
+  /** Whether a run of the same download, which ended before it could say so, had finished. */
+  async #isFinished(root: CID, target: string): Promise<boolean> {
+    const { references, pins } = this.#parts
+    const finished = await findFinishedResult(references, { target, root })
+    if (finished === undefined) return false
+    // What an earlier command has told as done is something that stands in the way of this one.
+    if (finished.isNoted && this.#options.resumed !== true && (await pins.has(root))) return false
     this.#phase = 'finishing'
-    this.#exported = { bytes, totalBytes: bytes, queuedBytes: 0 }
+    this.#exported = { bytes: finished.bytes, totalBytes: finished.bytes, queuedBytes: 0 }
+    this.#onProgress({ type: 'note', message: `${basename(target)} is complete already.` })
     return true
   }
 
@@ -191,6 +198,7 @@ class Get {
         void this.#fetching.session?.close()
         if (output instanceof StreamOutput) output.cancel(new P2PError('aborted', 'The download has failed'))
       },
+      onOpaque: (entryPath, opaque) => this.#onOpaque(entryPath, opaque),
       checkName: output instanceof StoreOutput ? () => {} : safeEntryName,
       firstLeaf: output instanceof StreamOutput ? undefined : (leaves) => Math.floor(this.#beginning * leaves),
       onProgress: (progress) => {
@@ -208,6 +216,15 @@ class Get {
     await this.#hold.add([cid, ...linksOf(cid, block)])
     await this.#parts.store.put(cid, block)
     this.#fetching.exchange?.blockStored(blockKey(cid), block.byteLength)
+  }
+
+  #onOpaque(path: readonly string[], cid: CID): void {
+    // What is pinned is whole; all else says so itself.
+    if (this.#options.target.kind === 'store') return
+    this.#hasOpaque = true
+    const what = path.length === 0 ? `${cid}` : `"${path.join('/')}"`
+    const message = `${what} is a ${codecName(cid.code)} block, not a file or folder: its bytes are saved as they are`
+    this.#onProgress({ type: 'note', message: `${message}, and what it links to is not.` })
   }
 
   /** Tells others that they can have it from here too, unless it will be over before they have come. */
@@ -257,6 +274,7 @@ class Get {
     if (target.kind === 'stream' || target.kind === 'store') return undefined
     const path = pathOf(target, this.#ref)
     if (target.kind === 'inside') await ensureFolder(target.folder)
+    else await requireFolderOf(path)
     return path
   }
 

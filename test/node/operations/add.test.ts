@@ -314,8 +314,8 @@ test('what the user may not read is a failure of its source', {
   await chmod(join(root, 'other'), 0o700)
   assert.deepEqual(roots, [])
   assert.deepEqual(failures, [
-    { path: join(root, 'folder'), message: `Cannot read ${root}/folder/file: EACCES` },
-    { path: join(root, 'other'), message: `Cannot read ${root}/other: EACCES` },
+    { path: join(root, 'folder'), message: `Cannot read ${root}/folder/file: permission denied (EACCES)` },
+    { path: join(root, 'other'), message: `Cannot read ${root}/other: permission denied (EACCES)` },
   ])
 })
 
@@ -339,7 +339,7 @@ test('a stream that fails is a failure of its source', async () => {
   })()
   const { roots, failures } = await add([{ name: 'stdin', content }])
   assert.deepEqual(roots, [])
-  assert.deepEqual(failures, [{ path: 'stdin', message: 'Cannot read stdin: EIO' }])
+  assert.deepEqual(failures, [{ path: 'stdin', message: 'Cannot read stdin: an input/output error (EIO)' }])
 })
 
 test('a store that fails ends the whole call', async (t) => {
