@@ -3,10 +3,10 @@
 try {
   // What scripts and installers ask first needs nothing of the command line.
   if (process.argv.length === 3 && process.argv[2] === '--version') {
-    const { readVersion } = await import('../dist/src/cli/version.js')
+    const { readVersion } = await import('../dist/bundle/cli/version.js')
     process.stdout.write(`${readVersion()}\n`)
   } else {
-    await import('../dist/src/cli/main.js')
+    await import('../dist/bundle/cli/main.js')
   }
 } catch (error) {
   if (error?.code !== 'ERR_MODULE_NOT_FOUND' || !/cli\/(main|version)\.js/.test(error.message)) throw error

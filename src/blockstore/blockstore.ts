@@ -27,7 +27,7 @@ export interface BlockStore {
   get(cid: CID, options?: ReadOptions): Promise<Uint8Array | undefined>
 
   /**
-   * Stores a block that the caller has hashed. Does nothing if it is already here with the right length; the next
+   * Stores a block that the caller has hashed. Does nothing if it is already here with the same bytes; the next
    * {@link sync} covers it all the same.
    * @throws P2PError `io`, `disk-full`
    */

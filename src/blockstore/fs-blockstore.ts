@@ -6,7 +6,7 @@
  * Used through `local-blockstore.ts`; the repo's lock makes this process the only one.
  */
 
-import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises'
+import { readdir, rename, rm, stat } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import type { FsBlockstore as LibraryStore } from 'blockstore-fs'
 import type { CID } from 'multiformats/cid'
@@ -17,7 +17,7 @@ import { assertAllowedCid, matchesCid, whyRefused } from '../dag/block.ts'
 import { type BlockKey, blockKey, isIdentity } from '../dag/cid.ts'
 import { Barrier } from './barrier.ts'
 import type { BlockStore, ReadOptions } from './blockstore.ts'
-import { openFile, readFileIfThere } from './open-file.ts'
+import { makeFolderIn, openFile, readFileIfThere } from './open-file.ts'
 import { EXTENSION, sharding, shardOfMultihash } from './sharding.ts'
 
 /** Folders within the store that hold no blocks: neither name is a shard's, and nothing in them ends in `.data`. */
@@ -67,7 +67,8 @@ export class FsBlockStore implements BlockStore {
   static async open(folder: string, options: FsBlockStoreOptions = {}): Promise<FsBlockStore> {
     try {
       await rm(join(folder, TEMPORARY), { recursive: true, force: true })
-      await mkdir(join(folder, TEMPORARY), { recursive: true, mode: 0o700 })
+      await makeFolderIn(folder)
+      await makeFolderIn(join(folder, TEMPORARY))
       return new FsBlockStore(folder, new Set(await readdir(folder)), options)
     } catch (error) {
       throw localIoError(error, 'open the block store', folder)
@@ -111,7 +112,7 @@ export class FsBlockStore implements BlockStore {
     await this.#writers.run(blockKey(cid), async () => {
       try {
         const present = await this.#sizeOf(cid)
-        if (present === bytes.byteLength) return
+        if (present === bytes.byteLength && (await this.#holds(cid, bytes))) return
         await this.#write(cid, bytes)
         this.#changed(dir, present === undefined ? 1 : 0, bytes.byteLength - (present ?? 0))
       } catch (error) {
@@ -208,6 +209,12 @@ export class FsBlockStore implements BlockStore {
     return this.#libraryStore
   }
 
+  /** A power cut before a barrier can leave a file of the right length that holds zeros. */
+  async #holds(cid: CID, bytes: Uint8Array): Promise<boolean> {
+    const present = await this.#read(cid, {})
+    return present !== undefined && Buffer.compare(present, bytes) === 0
+  }
+
   async #sizeOf(cid: CID): Promise<number | undefined> {
     const path = this.#pathIfPossible(cid)
     if (path === undefined) return undefined
@@ -265,7 +272,7 @@ export class FsBlockStore implements BlockStore {
 
   async #makeShard(shard: string): Promise<void> {
     if (this.#shards.has(shard)) return
-    await mkdir(join(this.#folder, shard), { recursive: true, mode: 0o700 })
+    await makeFolderIn(join(this.#folder, shard))
     this.#shards.add(shard)
   }
 
@@ -288,7 +295,7 @@ export class FsBlockStore implements BlockStore {
   async #setAside(shard: string, file: string): Promise<void> {
     const path = join(this.#folder, shard, file)
     try {
-      await mkdir(join(this.#folder, CORRUPT), { recursive: true, mode: 0o700 })
+      await makeFolderIn(join(this.#folder, CORRUPT))
       const { size } = await stat(path)
       await rename(path, join(this.#folder, CORRUPT, basename(file, EXTENSION)))
       this.#changed(shard, -1, -size)

@@ -1,7 +1,7 @@
 /** Opening and reading files when descriptors may run out. Called by the block stores. */
 
 import * as fs from 'node:fs'
-import { type FileHandle, open } from 'node:fs/promises'
+import { type FileHandle, mkdir, open, stat } from 'node:fs/promises'
 import { promisify } from 'node:util'
 import { type AbortOptions, sleep } from '../common/abort.ts'
 import { errnoOf } from '../common/errors.ts'
@@ -86,11 +86,28 @@ async function readFully(
   return buffer.subarray(0, done)
 }
 
-/** Makes the content of a file survive a power cut. */
+/**
+ * Makes a folder in one that is there; its owner alone can read it. Not with `recursive`, which tells of a full disk that
+ * the folder does not exist.
+ *
+ * @returns false if it was there already
+ */
+export async function makeFolderIn(folder: string): Promise<boolean> {
+  try {
+    await mkdir(folder, { mode: 0o700 })
+    return true
+  } catch (error) {
+    const present = errnoOf(error) === 'EEXIST' ? await stat(folder).catch(() => undefined) : undefined
+    if (present?.isDirectory() === true) return false
+    throw error
+  }
+}
+
+/** Makes the content of a file survive a power cut, and the time of its last change. */
 export async function syncFile(path: string): Promise<void> {
   const handle = await openFile(path, 'r')
   try {
-    await handle.datasync()
+    await handle.sync()
   } finally {
     await handle.close()
   }

@@ -12,6 +12,7 @@ export interface ImportFlags extends ImportSwitches {
   dereferenceSymlinks?: boolean
   wrap?: boolean
   nocopy?: boolean
+  rehash?: boolean
   preserveMode?: boolean
   preserveMtime?: boolean
   mode?: number
@@ -46,6 +47,7 @@ export function importOptionsFrom(flags: ImportFlags, cwd: string): AddOptions {
     followLinks: flags.dereferenceSymlinks,
     wrap: flags.wrap,
     copy: flags.nocopy !== true,
+    rehash: flags.rehash,
     preserveMode: flags.preserveMode,
     preserveMtime: flags.preserveMtime,
     mode: flags.mode,

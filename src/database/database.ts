@@ -10,6 +10,7 @@
 import { ClassicLevel } from 'classic-level'
 import type { LevelDatastore } from 'datastore-level'
 import { errnoOf, messageOf, P2PError } from '../common/errors.ts'
+import { LogSync } from './log-sync.ts'
 
 type Level = ClassicLevel<Uint8Array, Uint8Array>
 
@@ -28,36 +29,66 @@ export interface IterateOptions {
   prefix?: Uint8Array | undefined
 }
 
+export interface OpenDatabaseOptions {
+  /**
+   * Whether it may be one that a power cut has ended while it was made: what there is of it is then put in order, and
+   * what cannot be read is given up. Default false.
+   */
+  mayBeUnfinished?: boolean | undefined
+}
+
 /**
  * Opens the database in `folder`, making it if it is not there.
  *
  * @throws P2PError `repo-held` if another process, or this one, has it open; `io`; `disk-full`
  */
-export async function openDatabase(folder: string): Promise<Database> {
+export async function openDatabase(
+  folder: string,
+  { mayBeUnfinished = false }: OpenDatabaseOptions = {},
+): Promise<Database> {
   const level: Level = new ClassicLevel(folder, { keyEncoding: 'view', valueEncoding: 'view' })
   try {
-    await level.open()
+    await level.open().catch(async (error) => {
+      if (!mayBeUnfinished || errnoOf(causeOf(error)) !== 'LEVEL_CORRUPTION') throw error
+      // Under the database's own lock, so that nothing is taken from another process that came first.
+      await ClassicLevel.repair(folder)
+      await level.open()
+    })
   } catch (error) {
-    const cause = error instanceof Error && error.cause !== undefined ? error.cause : error
+    const cause = causeOf(error)
     if (errnoOf(cause) === 'LEVEL_LOCKED') {
       throw new P2PError('repo-held', `The database ${folder} is held by another process`, { cause })
     }
     throw databaseError(cause, folder)
   }
-  return new Database(level)
+  const database = new Database(level)
+  try {
+    await database.settle()
+  } catch (error) {
+    await database.close()
+    throw error
+  }
+  return database
+}
+
+/** What the library says only that opening has failed of. */
+function causeOf(error: unknown): unknown {
+  return error instanceof Error && error.cause !== undefined ? error.cause : error
 }
 
 export class Database {
   readonly #level: Level
+  readonly #logs: LogSync
 
   constructor(level: Level) {
     this.#level = level
+    this.#logs = new LogSync(level.location)
   }
 
   /** The records under one name: lower-case letters, digits and dashes. */
   space(name: string): Space {
     if (!/^[a-z0-9-]+$/.test(name)) throw new P2PError('internal', `"${name}" cannot name a database space`)
-    return new Space(this.#level, name)
+    return new Space(this, this.#level, name)
   }
 
   /** Writes into several spaces at once: all of it or nothing, even after a crash. @throws P2PError `io`, `disk-full` */
@@ -65,6 +96,16 @@ export class Database {
     if (writes.length === 0) return
     try {
       await writeBatch(this.#level, writes, { sync })
+    } catch (error) {
+      throw databaseError(error, this.#level.location)
+    }
+    if (sync) await this.settle()
+  }
+
+  /** Makes everything that was written so far survive a power cut, given that the last write was synced. */
+  async settle(): Promise<void> {
+    try {
+      await this.#logs.settle()
     } catch (error) {
       throw databaseError(error, this.#level.location)
     }
@@ -95,10 +136,12 @@ export class Database {
 
 /** The records under one prefix, ordered by the bytes of their keys. Every method throws P2PError `io` or `disk-full`. */
 export class Space {
+  readonly #database: Database
   readonly #level: Level
   readonly #prefix: Buffer
 
-  constructor(level: Level, name: string) {
+  constructor(database: Database, level: Level, name: string) {
+    this.#database = database
     this.#level = level
     this.#prefix = Buffer.from(`${name}/`)
   }
@@ -125,10 +168,11 @@ export class Space {
   }
 
   /** All of it or nothing, even after a crash. */
-  async batch(operations: SpaceOperation[], { sync = false }: WriteOptions = {}): Promise<void> {
-    if (operations.length === 0) return
-    const writes = operations.map((operation) => ({ ...operation, space: this }))
-    await this.#guard(() => writeBatch(this.#level, writes, { sync }))
+  async batch(operations: SpaceOperation[], options?: WriteOptions): Promise<void> {
+    await this.#database.write(
+      operations.map((operation) => ({ ...operation, space: this })),
+      options,
+    )
   }
 
   /** Removes every record whose key starts with the prefix; not at once for others, who may see some gone and some left. */

@@ -68,7 +68,8 @@ export class LargeFiles {
       if (metadata !== undefined) await restoreMetadata(handle, metadata, 'file')
       const { size, mtimeNs } = await handle.stat({ bigint: true })
       // Also if this run has written nothing: an earlier one may have ended before its sync.
-      if (size >= SYNC_FILES_FROM_BYTES) await handle.datasync()
+      // With its times: by them it is known again.
+      if (size >= SYNC_FILES_FROM_BYTES) await handle.sync()
       file.unsyncedBytes = 0
       return { size: Number(size), mtimeNs }
     })

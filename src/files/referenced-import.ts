@@ -9,6 +9,7 @@ import { relative } from 'node:path'
 import type { CID } from 'multiformats/cid'
 import type { References } from '../blockstore/references.ts'
 import { localIoError } from '../common/errors.ts'
+import type { Storing } from './storing.ts'
 import { changedError } from './tree.ts'
 import { type PlacedLeaf, TreeNotes } from './tree-notes.ts'
 
@@ -22,15 +23,18 @@ export interface LeafTaker {
 export class ReferencedImport {
   readonly #path: string
   readonly #notes: TreeNotes
+  readonly #storing: Storing
 
-  private constructor(path: string, notes: TreeNotes) {
+  private constructor(path: string, notes: TreeNotes, storing: Storing) {
     this.#path = path
     this.#notes = notes
+    this.#storing = storing
   }
 
   /** @param path - absolute path of the file or folder that is imported */
-  static async open(references: References, path: string): Promise<ReferencedImport> {
-    return new ReferencedImport(path, new TreeNotes(references, await references.createTree({ path })))
+  static async open(references: References, path: string, storing: Storing): Promise<ReferencedImport> {
+    const treeId = await storing.run(() => references.createTree({ path }))
+    return new ReferencedImport(path, new TreeNotes(references, treeId), storing)
   }
 
   /** @param path - the file itself, or one below the folder */
@@ -38,18 +42,19 @@ export class ReferencedImport {
     const file = this.#notes.newFile(relative(this.#path, path))
     const before = await statOf(path)
     return {
-      putLeaf: (leaf) => this.#notes.addLeaf(file, leaf),
+      putLeaf: (leaf) => this.#storing.run(() => this.#notes.addLeaf(file, leaf)),
       close: async () => {
         const after = await statOf(path)
         if (after.mtimeNs !== before.mtimeNs || after.size !== before.size) throw changedError(path)
-        await this.#notes.addWhole(file, { size: Number(after.size), mtimeNs: after.mtimeNs })
+        const whole = { size: Number(after.size), mtimeNs: after.mtimeNs }
+        await this.#storing.run(() => this.#notes.addWhole(file, whole))
       },
     }
   }
 
   /** From now on the blocks are served from the files. @throws P2PError `io`, `disk-full` */
   async finish(root: CID): Promise<void> {
-    await this.#notes.finish(this.#path, root)
+    await this.#storing.run(() => this.#notes.finish(this.#path, root))
   }
 
   /** The import has failed. */

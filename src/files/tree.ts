@@ -5,9 +5,12 @@
  */
 
 import { isUtf8 } from 'node:buffer'
+import { createHash } from 'node:crypto'
+import * as fs from 'node:fs'
 import { type BigIntStats, constants, type Dirent, type Stats } from 'node:fs'
-import { lstat, readdir, readlink, stat } from 'node:fs/promises'
+import { readdir, readlink } from 'node:fs/promises'
 import { basename, join } from 'node:path'
+import { promisify } from 'node:util'
 import { descriptors } from '../blockstore/open-file.ts'
 import type { AbortOptions } from '../common/abort.ts'
 import { mapBounded } from '../common/concurrency.ts'
@@ -19,6 +22,9 @@ const READ_BYTES = MiB
 const STATS_AT_ONCE = 16
 const MODE_BITS = 0o7777
 const SECOND_NS = 1_000_000_000n
+/** At two thirds of what those of `fs/promises` cost, which is most of looking through a tree. */
+const stat = promisify(fs.stat)
+const lstat = promisify(fs.lstat)
 
 /** What a file, folder or link says about itself. */
 export interface EntryMetadata {
@@ -28,7 +34,15 @@ export interface EntryMetadata {
   mtime: { seconds: number; nanoseconds: number }
 }
 
-export type LocalEntry = { name: string; metadata?: EntryMetadata | undefined } & (
+/** How an entry was when it was looked at. */
+export interface Stamp {
+  /** Tells it from how it is after any change. */
+  text: string
+  /** The last change of it or of what is said about it, in nanoseconds since 1970. */
+  changedNs: bigint
+}
+
+export type LocalEntry = { name: string; metadata?: EntryMetadata | undefined; stamp?: Stamp | undefined } & (
   | { kind: 'file'; bytes: number | undefined }
   | { kind: 'folder'; identity: string | undefined }
   | { kind: 'symlink' }
@@ -64,6 +78,8 @@ export interface TreeOptions extends AbortOptions {
   withSizes?: boolean | undefined
   /** Read the metadata of each entry too. Default false. */
   withMetadata?: boolean | undefined
+  /** Give files and links a stamp, and a tree a fingerprint. Default false. */
+  withStamps?: boolean | undefined
 }
 
 /** What stands at a path; a link is not followed unless told so. @throws P2PError `not-found`, `io` */
@@ -140,8 +156,8 @@ async function inspectEntry(
   options: TreeOptions,
 ): Promise<LocalEntry> {
   if (!isUtf8) return { kind: 'refused', name, reason: 'its name is not valid UTF-8' }
-  const { followLinks = false, withSizes = true, withMetadata = false } = options
-  if (!followLinks && !withSizes && !withMetadata) return describe(name, type)
+  const { followLinks = false, withSizes = true, withMetadata = false, withStamps = false } = options
+  if (!followLinks && !withSizes && !withMetadata && !withStamps) return describe(name, type)
   const path = join(folder.path, name)
   try {
     const entry = await inspect(path, name, options)
@@ -160,13 +176,22 @@ async function inspectEntry(
 async function inspect(
   path: string,
   name: string,
-  { followLinks = false, withMetadata = false }: Omit<TreeOptions, 'hidden'>,
+  { followLinks = false, withMetadata = false, withStamps = false }: Omit<TreeOptions, 'hidden'>,
 ): Promise<LocalEntry> {
   const look = followLinks ? stat : lstat
-  if (!withMetadata) return describe(name, await look(path))
+  if (!withMetadata && !withStamps) return describe(name, await look(path))
   // In bigint, since a number does not hold all digits of a time in nanoseconds.
   const stats = await look(path, { bigint: true })
-  return { ...describe(name, stats), metadata: metadataOf(stats) }
+  const entry: LocalEntry = describe(name, stats)
+  if (withMetadata) entry.metadata = metadataOf(stats)
+  // What a folder says about itself changes with every temporary file in it, and nothing of it is read.
+  if (withStamps && entry.kind !== 'folder') entry.stamp = stampOf(stats)
+  return entry
+}
+
+function stampOf({ size, mtimeNs, ctimeNs, dev, ino, mode }: BigIntStats): Stamp {
+  const changedNs = mtimeNs > ctimeNs ? mtimeNs : ctimeNs
+  return { text: [size, mtimeNs, ctimeNs, dev, ino, mode].join(' '), changedNs }
 }
 
 function describe(name: string, entry: NamedEntry['type'] | Stats | BigIntStats): LocalEntry {
@@ -215,13 +240,27 @@ export interface TreeSummary {
   files: number
   /** What would make an import fail, as far as it can be seen without opening files. */
   problems: P2PError[]
+  skippedHidden: number
+  /** With stamps: of all that is in it, and when the last of it was changed. */
+  stamp?: Stamp | undefined
 }
 
 /** Looks through everything below a path before it is imported. @throws P2PError `not-found`; the signal's reason */
 export async function scanTree(path: string, options: TreeOptions): Promise<TreeSummary> {
-  const summary: TreeSummary = { bytes: 0, files: 0, problems: [] }
+  const summary: TreeSummary = { bytes: 0, files: 0, problems: [], skippedHidden: 0 }
   const folders: FolderPlace[] = []
-  const note = (entry: LocalEntry, entryPath: string, place: (entry: Folder) => FolderPlace) => {
+  const fingerprint = createHash('sha256')
+  let changedNs = 0n
+  const note = (
+    entry: LocalEntry,
+    entryPath: string,
+    place: (entry: { name: string; identity: string | undefined }) => FolderPlace,
+  ) => {
+    if (options.withStamps === true) {
+      const { kind, metadata, stamp } = entry
+      fingerprint.update(`${JSON.stringify([entryPath, kind, metadata, stamp?.text])}\n`)
+      if (stamp !== undefined && stamp.changedNs > changedNs) changedNs = stamp.changedNs
+    }
     if (entry.kind === 'folder') folders.push(place(entry))
     else if (entry.kind === 'refused') summary.problems.push(refusedError(entryPath, entry.reason))
     else if (entry.kind === 'file') {
@@ -233,13 +272,15 @@ export async function scanTree(path: string, options: TreeOptions): Promise<Tree
   for (let folder = folders.pop(); folder !== undefined; folder = folders.pop()) {
     const parent = folder
     try {
-      const { entries } = await listFolder(parent, options)
+      const { entries, skippedHidden } = await listFolder(parent, options)
+      summary.skippedHidden += skippedHidden
       for (const entry of entries) note(entry, join(parent.path, entry.name), (found) => folderIn(parent, found))
     } catch (error) {
       if (!(error instanceof P2PError)) throw error
       summary.problems.push(error)
     }
   }
+  if (options.withStamps === true) summary.stamp = { text: fingerprint.digest('hex'), changedNs }
   return summary
 }
 

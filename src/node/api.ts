@@ -72,6 +72,8 @@ export interface AddOptions extends OperationOptions, ImportSwitches {
   mode?: number | undefined
   /** A time for every entry, in place of its own: seconds since 1970, with up to nine decimals. */
   mtime?: string | undefined
+  /** Read files too that have not changed since they were added. Default false. */
+  rehash?: boolean | undefined
   /** Keep the roots from garbage collection. Default true. */
   pin?: boolean | undefined
   /** Copy file content into the store. If false, files are served from where they stand; streams are copied always. Default true. */

@@ -13,6 +13,7 @@ import { KeyedLock } from '../common/keyed-lock.ts'
 import type { OnProgress } from '../common/progress.ts'
 import { formatBytes } from '../common/units.ts'
 import { Collector } from '../pin/collector.ts'
+import { ImportMemory } from '../pin/import-memory.ts'
 import { Pins } from '../pin/pins.ts'
 import { readBootId } from '../repo/boot-id.ts'
 import type { RepoLocation } from '../repo/location.ts'
@@ -150,6 +151,7 @@ class LocalNode implements Node {
       holder: { command, version, role, sinceMs: systemClock.wallMs(), stop: onStop },
       ...stores,
       store,
+      memory: new ImportMemory({ database: repo.database, pins: stores.pins, store, clock: systemClock }),
       targets: new KeyedLock(),
       clock: systemClock,
       settings: this.network,

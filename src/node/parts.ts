@@ -9,6 +9,7 @@ import type { Clock } from '../common/clock.ts'
 import type { KeyedLock } from '../common/keyed-lock.ts'
 import type { Host } from '../net/host.ts'
 import type { Collector } from '../pin/collector.ts'
+import type { ImportMemory } from '../pin/import-memory.ts'
 import type { Pins } from '../pin/pins.ts'
 import type { Repo } from '../repo/repo.ts'
 import type { DhtRouting } from '../routing/dht.ts'
@@ -49,6 +50,8 @@ export interface NodeParts {
   collector: Collector
   references: References
   pins: Pins
+  /** Knows files that were added before and have not changed. */
+  memory: ImportMemory
   /** Two downloads to one target, which is what they build under the same name beside it, take turns. */
   targets: KeyedLock
   clock: Clock

@@ -176,6 +176,12 @@ export class Pins {
     return (holder) => this.#counts(holder)
   }
 
+  /** Whether these are the records of a pin, not of an operation under way. */
+  async isPin(holder: HolderId): Promise<boolean> {
+    await this.#load()
+    return this.#pinned.has(holder)
+  }
+
   #counts(holder: HolderId): boolean {
     return this.#holds.has(holder) || this.#pinned.has(holder)
   }

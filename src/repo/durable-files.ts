@@ -1,21 +1,21 @@
 /** Making files and folders that survive a power cut. Called under the repo's lock. */
 
-import { mkdir, open, rename, rm } from 'node:fs/promises'
+import { open, rename, rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { syncFolder } from '../blockstore/open-file.ts'
-import { localIoError } from '../common/errors.ts'
+import { makeFolderIn, syncFolder } from '../blockstore/open-file.ts'
+import { errnoOf, localIoError } from '../common/errors.ts'
 
 /** Of the name under which a file is written before it takes its place. */
 export const TEMPORARY_SUFFIX = '.new'
 
 /** Makes the folder and those above it that are missing, readable by their owner alone. */
 export async function makeFolder(folder: string): Promise<void> {
-  const firstMade = await mkdir(folder, { recursive: true, mode: 0o700 })
-  if (firstMade === undefined) return
-  let made = folder
-  while (made.length >= firstMade.length) {
-    made = dirname(made)
-    await syncFolder(made)
+  try {
+    if (await makeFolderIn(folder)) await syncFolder(dirname(folder))
+  } catch (error) {
+    if (errnoOf(error) !== 'ENOENT' || dirname(folder) === folder) throw error
+    await makeFolder(dirname(folder))
+    await makeFolder(folder)
   }
 }
 

@@ -54,7 +54,7 @@ export async function openRepo(options: OpenRepoOptions): Promise<Repo> {
   // Before the database, which changes files when it is opened: what another version made is left untouched.
   await readKnownVersion(location, migrations)
   try {
-    await makeFolder(location.dataDir)
+    await makeFolder(location.databaseDir)
     const database = await takeDatabase(options)
     try {
       // Again, because whoever held the repo until now may have made it, or made it anew.
@@ -128,12 +128,15 @@ export class Repo {
   }
 }
 
-async function takeDatabase({ location, waitMs, signal, onWait }: OpenRepoOptions): Promise<Database> {
+async function takeDatabase(options: OpenRepoOptions): Promise<Database> {
+  const { location, migrations = new Map(), waitMs, signal, onWait } = options
   const deadline = systemClock.monotonicMs() + waitMs
+  // The version is written once the database is there to stay.
+  const mayBeUnfinished = (await readKnownVersion(location, migrations)) === undefined
   for (let attempt = 0; ; attempt++) {
     signal?.throwIfAborted()
     try {
-      return await openDatabase(location.databaseDir)
+      return await openDatabase(location.databaseDir, { mayBeUnfinished })
     } catch (error) {
       if (!hasCode(error, 'repo-held')) throw error
       const held = `The repo ${location.dataDir} is held by ${await describeHolder(location)}`

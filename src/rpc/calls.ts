@@ -34,6 +34,7 @@ export const ADD_OPTIONS = {
   emptyFolders: 'boolean?',
   followLinks: 'boolean?',
   wrap: 'boolean?',
+  rehash: 'boolean?',
   preserveMode: 'boolean?',
   preserveMtime: 'boolean?',
   mode: 'number?',

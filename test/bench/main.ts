@@ -33,12 +33,15 @@ import { withCleanUp } from '../support/clean-up.ts'
 import { makeTempDir } from '../support/temp.ts'
 import type { Bar } from './bar.ts'
 import { add, addSmall } from './bars/add.ts'
+import { addAgain } from './bars/add-again.ts'
+import { barrier } from './bars/barrier.ts'
 import { version } from './bars/commands.ts'
 import { crowd } from './bars/crowd.ts'
 import { get } from './bars/get.ts'
 import { killedSeeder } from './bars/killed-seeder.ts'
 import { latency } from './bars/latency.ts'
 import { links } from './bars/links.ts'
+import { manyBlocks } from './bars/many-blocks.ts'
 import { memory } from './bars/memory.ts'
 import { overhead } from './bars/overhead.ts'
 import { slowSeeder } from './bars/slow-seeder.ts'
@@ -53,6 +56,9 @@ const bars = [
   smallCommands,
   add,
   addSmall,
+  barrier,
+  addAgain,
+  manyBlocks,
   get,
   throttled,
   overhead,

@@ -118,7 +118,7 @@ test('a scan adds up sizes and names everything that cannot be added', async (t)
   await writeFile(join(folder, 'a/one'), 'x'.repeat(100))
   await writeFile(join(folder, 'a/b/two'), 'x'.repeat(11))
   await writeFile(join(folder, 'a/.hidden'), 'x'.repeat(1000))
-  assert.deepEqual(await scanTree(folder, VISIBLE), { bytes: 111, files: 2, problems: [] })
+  assert.deepEqual(await scanTree(folder, VISIBLE), { bytes: 111, files: 2, problems: [], skippedHidden: 1 })
   assert.equal((await scanTree(folder, { hidden: true })).bytes, 1111)
   assert.equal((await scanTree(join(folder, 'a/.hidden'), VISIBLE)).bytes, 1000)
 

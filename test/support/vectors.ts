@@ -17,6 +17,7 @@ type FileVector = Recipe & {
 
 interface Vectors {
   files: FileVector[]
+  hashes: Record<string, string>
   trees: (Recipe & { files: Record<string, string>; links: Record<string, string> })[]
   hashes: Record<string, string>
   folders: (Recipe & {

@@ -17,6 +17,7 @@ export function addImportFlags(command: Command): Command {
     .option('--dereference-symlinks', 'take in what links point to, in place of the links')
     .option('-w, --wrap', 'make one folder of all paths, so that names are kept; its CID is the only one')
     .option('--nocopy', 'serve files from where they stand, as long as nobody changes them')
+    .option('--rehash', 'read files too that have not changed since they were added')
   return command
     .optionsGroup(HOW)
     .option('--profile <name>', 'unixfs-v1-2025 or unixfs-v0-2015 (default: unixfs-v1-2025)')

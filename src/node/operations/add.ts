@@ -7,15 +7,16 @@ import { basename } from 'node:path'
 import type { CID } from 'multiformats/cid'
 import type { BlockStore } from '../../blockstore/blockstore.ts'
 import type { References } from '../../blockstore/references.ts'
-import type { AbortOptions } from '../../common/abort.ts'
 import type { Clock } from '../../common/clock.ts'
 import { hasCode, P2PError } from '../../common/errors.ts'
 import { readIgnoreRules } from '../../files/ignore-rules.ts'
+import { Storing } from '../../files/storing.ts'
 import { scanTree, type TreeOptions, type TreeSummary } from '../../files/tree.ts'
 import type { Hold } from '../../pin/hold.ts'
+import type { ImportMemory } from '../../pin/import-memory.ts'
 import type { Pins } from '../../pin/pins.ts'
 import { type ImportSettings, importSettings } from '../../unixfs/import-settings.ts'
-import { type BlockSink, linkTo } from '../../unixfs/node-writer.ts'
+import { linkTo } from '../../unixfs/node-writer.ts'
 import { buildDirectory } from '../../unixfs/nodes.ts'
 import type { AddedRoot, AddOptions, AddResult, AddSource } from '../api.ts'
 import { type ProgressReporter, progressReporter } from './add-progress.ts'
@@ -29,6 +30,8 @@ export interface AddDependencies {
   references?: References | undefined
   /** Left out where nothing is kept. */
   pins?: Pick<Pins, 'add' | 'holding'> | undefined
+  /** Knows files that have not changed; left out to read all. */
+  memory?: Pick<ImportMemory, 'open' | 'pinned'> | undefined
   clock: Clock
 }
 
@@ -77,7 +80,7 @@ class AddRun {
   readonly #options: AddOptions
   readonly #sources: ScannedSource[]
   readonly #recipe: Recipe
-  readonly #store: WatchedStore
+  readonly #storing = new Storing()
   readonly #counts: ImportCounts = { bytes: 0, files: 0, skippedHidden: 0 }
   readonly #report: ProgressReporter
   readonly #roots: AddedRoot[] = []
@@ -88,7 +91,6 @@ class AddRun {
     this.#sources = sources
     this.#options = options
     this.#recipe = recipe
-    this.#store = new WatchedStore(parts.store)
     const summaries = sources.map(({ summary }) => summary)
     this.#report = progressReporter(this.#counts, summaries, parts.clock, options.onProgress)
   }
@@ -103,6 +105,7 @@ class AddRun {
       isIgnored: await readIgnoreRules({ patterns: options.ignore, files: options.ignoreFiles }),
       followLinks: options.followLinks ?? false,
       withMetadata: metadata.readsEntries,
+      withStamps: parts.memory !== undefined,
     }
     const scanned: ScannedSource[] = []
     for (const source of sources) {
@@ -154,12 +157,14 @@ class AddRun {
   }
 
   async #holding(work: (importer: SourceImporter, hold: Hold | undefined) => Promise<void>): Promise<void> {
-    const { pins, references } = this.#parts
+    const { pins, references, memory } = this.#parts
     const { settings, metadata, tree } = this.#recipe
-    const { copy = true, emptyFolders = true, wrap = false } = this.#options
+    const { copy = true, emptyFolders = true, wrap = false, rehash = false } = this.#options
     const workWith = async (hold?: Hold) => {
+      const notes = hold && memory?.open({ recipe: recipeText(settings, this.#options), hold, rehash })
       const importer = new SourceImporter({
-        store: this.#store,
+        store: this.#parts.store,
+        storing: this.#storing,
         hold,
         references: copy ? undefined : references,
         importing: {
@@ -170,8 +175,11 @@ class AddRun {
           metadataOf: metadata.of,
           counts: this.#counts,
           onCounts: this.#report.changed,
+          // Where content stays in place, every leaf has to be noted anew.
+          memory: copy ? notes : undefined,
         },
         metadata: metadata.given,
+        notes,
       })
       await work(importer, hold)
     }
@@ -181,12 +189,12 @@ class AddRun {
   async #import(importer: SourceImporter, { source, summary }: ScannedSource): Promise<Imported> {
     const problems = summary?.problems ?? []
     if (problems.length > 0) throw new P2PError('io', describeProblems(problems))
-    return await importer.import(source)
+    return await importer.import(source, summary)
   }
 
   async #makeDurable(all: Imported[]): Promise<void> {
     try {
-      await this.#parts.store.sync(this.#recipe.tree)
+      await this.#storing.run(() => this.#parts.store.sync(this.#recipe.tree))
       for (const { inPlace, root } of all) await (root === undefined ? inPlace?.forget() : inPlace?.finish(root.cid))
     } catch (error) {
       for (const { inPlace } of all) await inPlace?.forget()
@@ -197,7 +205,10 @@ class AddRun {
   async #keep(root: { path: string; cid: CID; bytes: number }, name: string, hold: Hold | undefined): Promise<void> {
     const { path, cid, bytes } = root
     const { pin = true, onRoot } = this.#options
-    if (pin && hold !== undefined) await this.#parts.pins?.add({ cid, name, bytes, kind: 'recursive' }, hold)
+    if (pin && hold !== undefined) {
+      await this.#parts.pins?.add({ cid, name, bytes, kind: 'recursive' }, hold)
+      await this.#parts.memory?.pinned(cid, hold)
+    }
     const added: AddedRoot = { path, cid: cid.toString(), bytes }
     this.#roots.push(added)
     onRoot?.(added)
@@ -208,11 +219,17 @@ class AddRun {
     try {
       return await work()
     } catch (error) {
-      if (this.#store.hasFailed || !hasCode(error, 'io', 'limit', 'not-found')) throw error
+      if (this.#storing.hasFailed || !hasCode(error, 'io', 'limit', 'not-found')) throw error
       this.#failures.push({ path: 'path' in source ? source.path : source.name, message: error.message })
       return undefined
     }
   }
+}
+
+/** Whatever decides, besides the files themselves, what an import makes of them. */
+function recipeText(settings: ImportSettings, options: AddOptions): string {
+  const { mode, mtime, preserveMode, preserveMtime, followLinks, emptyFolders, wrap, copy } = options
+  return JSON.stringify([settings, mode, mtime, preserveMode, preserveMtime, followLinks, emptyFolders, wrap, copy])
 }
 
 /** @throws P2PError `usage` if the sources cannot stand side by side in one folder */
@@ -237,23 +254,4 @@ function assertNamesDiffer(sources: AddSource[]): void {
 function describeProblems(problems: P2PError[]): string {
   const others = problems.length - 1
   return others === 0 ? problems[0]!.message : `${problems[0]!.message} (and ${others} more like this)`
-}
-
-/** Tells an error of the store, which ends everything, from one of a source. */
-class WatchedStore implements BlockSink {
-  readonly #store: BlockSink
-  hasFailed = false
-
-  constructor(store: BlockSink) {
-    this.#store = store
-  }
-
-  async put(cid: CID, bytes: Uint8Array, options?: AbortOptions): Promise<void> {
-    try {
-      await this.#store.put(cid, bytes, options)
-    } catch (error) {
-      this.hasFailed = true
-      throw error
-    }
-  }
 }

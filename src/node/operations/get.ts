@@ -11,7 +11,6 @@ import type { References } from '../../blockstore/references.ts'
 import { P2PError } from '../../common/errors.ts'
 import type { KeyedLock } from '../../common/keyed-lock.ts'
 import type { GetPhase, HeldBackBy, OnProgress } from '../../common/progress.ts'
-import { etaSeconds, RateMeter } from '../../common/rate-meter.ts'
 import { MiB, SECOND_MS } from '../../common/units.ts'
 import type { BlockReader } from '../../dag/block.ts'
 import { blockKey } from '../../dag/cid.ts'
@@ -39,7 +38,7 @@ import { Fetching, type FetchingParts } from './fetching.ts'
 /** A record in the DHT outlives its download by two days, and sends others to a node that has gone. */
 const MIN_ANNOUNCED_BYTES = 16 * MiB
 /** What is shown is that of the last few seconds. */
-const LOAD_WINDOW_MS = 5 * SECOND_MS
+const RATE_WINDOW_MS = 5 * SECOND_MS
 
 const KEPT_HINT = 'What was verified is kept: the same command goes on from there.'
 
@@ -96,7 +95,7 @@ class Get {
   #exported: ExportProgress = { bytes: 0, totalBytes: null, queuedBytes: 0 }
   #phase: GetPhase = 'connecting'
   #stream: StreamOutput | undefined
-  readonly #rate = new RateMeter()
+  readonly #samples: { atMs: number; bytes: number }[] = []
   #hasSession = false
   /** Blocks that may link to others which are no part of the result. */
   #hasOpaque = false
@@ -310,17 +309,17 @@ class Get {
     const { bytes, totalBytes } = this.#exported
     if (stats !== undefined && !this.#hasSession) {
       this.#hasSession = true
-      this.#rate.reset()
+      this.#samples.length = 0
     }
     // What an earlier run has left is no speed.
-    const rate = this.#rate.note(this.#parts.clock.monotonicMs(), stats?.bytes ?? bytes)
+    const rate = this.#rate(stats?.bytes ?? bytes)
     this.#onProgress({
       type: 'progress',
       phase: this.#currentPhase(stats),
       bytes,
       totalBytes,
       bytesPerSecond: rate,
-      etaSeconds: etaSeconds(bytes, totalBytes, rate),
+      etaSeconds: totalBytes === null || rate === 0 ? null : Math.ceil((totalBytes - bytes) / rate),
       duplicateBytes: stats?.duplicateBytes ?? 0,
       heldBackBy: this.#heldBackBy(stats),
       peers: (stats?.peers ?? []).map(({ rttMs, ...peer }) => ({ ...peer, rttMs: rttMs ?? null })),
@@ -333,6 +332,13 @@ class Get {
       return this.#phase === 'connecting' ? 'metadata' : this.#phase
     }
     return this.#fetching.sources?.searching === true ? 'finding-providers' : 'connecting'
+  }
+
+  #rate(bytes: number): number {
+    const atMs = this.#parts.clock.monotonicMs()
+    addToWindow(this.#samples, { atMs, bytes })
+    const first = this.#samples[0]!
+    return atMs > first.atMs ? ((bytes - first.bytes) / (atMs - first.atMs)) * SECOND_MS : 0
   }
 
   #heldBackBy(stats: SessionStats | undefined): HeldBackBy | null {
@@ -374,7 +380,7 @@ class Get {
 
 function addToWindow<T extends { atMs: number }>(samples: T[], sample: T): void {
   samples.push(sample)
-  while (samples.length > 2 && sample.atMs - samples[0]!.atMs > LOAD_WINDOW_MS) samples.shift()
+  while (samples.length > 2 && sample.atMs - samples[0]!.atMs > RATE_WINDOW_MS) samples.shift()
 }
 
 function pathOf(target: Extract<GetTarget, { kind: 'path' | 'inside' }>, ref: Ref): string {

@@ -4,7 +4,10 @@ import type { References } from '../../blockstore/references.ts'
 import { type AbortOptions, raceAbort } from '../../common/abort.ts'
 import { localIoError } from '../../common/errors.ts'
 import { type LeafTaker, ReferencedImport } from '../../files/referenced-import.ts'
+import type { Storing } from '../../files/storing.ts'
+import type { TreeSummary } from '../../files/tree.ts'
 import type { Hold } from '../../pin/hold.ts'
+import type { ImportNotes } from '../../pin/import-memory.ts'
 import { type BlockSink, type NodeRef, NodeWriter } from '../../unixfs/node-writer.ts'
 import type { Metadata } from '../../unixfs/unixfs-data.ts'
 import type { AddSource } from '../api.ts'
@@ -23,6 +26,8 @@ export interface Imported {
 
 export interface SourceImportInit {
   store: BlockSink
+  /** Learns of every failure of the repo. */
+  storing: Storing
   /** Holds every block before it is stored; undefined where nothing is. */
   hold: Hold | undefined
   /** Where content that is not copied is noted; undefined to copy all. */
@@ -30,6 +35,8 @@ export interface SourceImportInit {
   importing: Omit<ImportOptions, 'writer'>
   /** Of streams, which have none of their own. */
   metadata: Metadata
+  /** What is known of files that have not changed, and where it is noted; undefined for neither. */
+  notes: ImportNotes | undefined
 }
 
 export class SourceImporter {
@@ -39,15 +46,16 @@ export class SourceImporter {
   readonly #importing: ImportOptions
 
   constructor(init: SourceImportInit) {
-    const { store, hold, importing } = init
+    const { store, storing, hold, importing } = init
     this.#init = init
-    this.#store = hold?.over(store) ?? store
+    const held = hold?.over(store) ?? store
+    this.#store = { put: (cid, bytes, options) => storing.run(() => held.put(cid, bytes, options)) }
     this.writer = new NodeWriter(this.#store, importing.settings, importing)
     this.#importing = { ...importing, writer: this.writer }
   }
 
   /** @throws P2PError `io`, `disk-full`, `not-found`, `limit`; the signal's reason when aborted */
-  async import(source: AddSource): Promise<Imported> {
+  async import(source: AddSource, summary?: TreeSummary): Promise<Imported> {
     const { counts } = this.#importing
     const bytesBefore = counts.bytes
     if ('content' in source) {
@@ -56,11 +64,21 @@ export class SourceImporter {
       return { path: source.name, root, bytes: counts.bytes - bytesBefore, inPlace: undefined }
     }
     const { path } = source
-    const { references } = this.#init
-    const inPlace = references === undefined ? undefined : await ReferencedImport.open(references, path)
+    const { references, storing, notes } = this.#init
+    const stamp = summary?.stamp
+    const known = stamp && (await notes?.tree(path, stamp))
+    if (summary !== undefined && known !== undefined) {
+      counts.bytes += summary.bytes
+      counts.files += summary.files
+      counts.skippedHidden += summary.skippedHidden
+      return { path, root: known, bytes: summary.bytes, inPlace: undefined }
+    }
+    const inPlace = references === undefined ? undefined : await ReferencedImport.open(references, path, storing)
     try {
       const leaves = inPlace === undefined ? { openFile: async () => this.#copied } : this.#heldLeaves(inPlace)
       const root = await importTree(path, leaves, this.#importing)
+      if (root !== undefined && stamp !== undefined)
+        await storing.run(async () => await notes?.noteTree(path, stamp, root))
       return { path, root, bytes: counts.bytes - bytesBefore, inPlace }
     } catch (error) {
       await inPlace?.forget()
@@ -75,12 +93,13 @@ export class SourceImporter {
 
   /** Leaves that stay where they are, held like those that are copied. */
   #heldLeaves(inPlace: ReferencedImport): LeafKeeper {
+    const { hold, storing } = this.#init
     return {
       openFile: async (path) => {
         const taker = await inPlace.openFile(path)
         return {
           putLeaf: async (leaf) => {
-            await this.#init.hold?.add([leaf.cid])
+            await storing.run(async () => await hold?.add([leaf.cid]))
             await taker.putLeaf(leaf)
           },
           close: () => taker.close(),

@@ -17,9 +17,11 @@ import {
   readFileContent,
   readSymlink,
   refusedError,
+  type Stamp,
   type TreeOptions,
   topFolder,
 } from '../../files/tree.ts'
+import type { ImportNotes } from '../../pin/import-memory.ts'
 import type { ImportSettings } from '../../unixfs/import-settings.ts'
 import { importFile } from '../../unixfs/importer.ts'
 import { linkTo, type NodeLink, type NodeRef, type NodeWriter } from '../../unixfs/node-writer.ts'
@@ -44,6 +46,8 @@ export interface LeafKeeper {
 }
 
 export interface ImportOptions extends TreeOptions {
+  /** What is known of files that have not changed; undefined to read all. */
+  memory?: Pick<ImportNotes, 'folder' | 'noteFolder'> | undefined
   settings: ImportSettings
   writer: NodeWriter
   /** Import folders that have nothing in them. */
@@ -126,10 +130,15 @@ class TreeImport {
       throw new P2PError('limit', `Cannot add ${folder.path}: folders are nested deeper than ${MAX_FOLDER_DEPTH}`)
     }
     const { entries, skippedHidden } = await listFolder(folder, { ...this.#options, withSizes: false })
-    const { counts, settings, writer, emptyFolders, emptyTop, metadataOf } = this.#options
+    const { counts, settings, writer, emptyFolders, emptyTop, metadataOf, memory, onCounts } = this.#options
     counts.skippedHidden += skippedHidden
     const links: NodeLink[] = []
-    const build = async () => await done(await buildDirectory(links, writer, settings, metadataOf(entry)))
+    const files = new FolderFiles(folder.path, entries, memory)
+    const known = await files.known()
+    const build = async () => {
+      await files.note()
+      await done(await buildDirectory(links, writer, settings, metadataOf(entry)))
+    }
     if (entries.length === 0) {
       const isLeftOut = !emptyFolders && !(emptyTop && folder.relativePath === '')
       await this.#work.start(isLeftOut ? () => done(undefined) : build)
@@ -138,11 +147,20 @@ class TreeImport {
     let missing = entries.length
     for (const child of entries) {
       const childDone: Done = async (node) => {
-        if (node !== undefined) links.push(linkTo(child.name, node))
+        if (node !== undefined) {
+          links.push(linkTo(child.name, node))
+          files.done(child, node)
+        }
         missing--
         if (missing === 0) await build()
       }
-      if (child.kind === 'folder') await this.#visitFolder(folderIn(folder, child), child, childDone)
+      const knownNode = child.kind === 'file' ? known.get(child.name) : undefined
+      if (child.kind === 'file' && knownNode !== undefined) {
+        counts.bytes += child.bytes ?? 0
+        counts.files++
+        onCounts()
+        await this.#work.start(() => childDone(knownNode))
+      } else if (child.kind === 'folder') await this.#visitFolder(folderIn(folder, child), child, childDone)
       else await this.#visitEntry(join(folder.path, child.name), child, childDone)
     }
   }
@@ -162,5 +180,34 @@ class TreeImport {
     const file = await importContent(readFileContent(path, this.#options), leaves, metadata, this.#options)
     await leaves.close()
     return file
+  }
+}
+
+/** The files of one folder, as they are remembered. */
+class FolderFiles {
+  readonly #path: string
+  readonly #stamps = new Map<string, Stamp>()
+  readonly #nodes: [name: string, stamp: Stamp, node: NodeRef][] = []
+  readonly #memory: ImportOptions['memory']
+
+  constructor(path: string, entries: readonly LocalEntry[], memory: ImportOptions['memory']) {
+    this.#path = path
+    this.#memory = memory
+    for (const { kind, name, stamp } of entries) if (kind === 'file' && stamp) this.#stamps.set(name, stamp)
+  }
+
+  async known(): Promise<ReadonlyMap<string, NodeRef>> {
+    if (this.#memory === undefined || this.#stamps.size === 0) return new Map()
+    return await this.#memory.folder(this.#path, this.#stamps)
+  }
+
+  done({ name, kind }: LocalEntry, node: NodeRef): void {
+    const stamp = this.#stamps.get(name)
+    if (kind === 'file' && stamp !== undefined && this.#memory !== undefined) this.#nodes.push([name, stamp, node])
+  }
+
+  /** All are done. */
+  async note(): Promise<void> {
+    if (this.#nodes.length > 0) await this.#memory?.noteFolder(this.#path, this.#nodes)
   }
 }

@@ -349,6 +349,18 @@ test('a store that fails ends the whole call', async (t) => {
   }
 })
 
+test('a store that cannot be synced ends the whole call, and is no fault of the source', async (t) => {
+  const root = await makeTree(t, { a: '1' })
+  const failure = new P2PError('io', 'bad disk')
+  const store = Object.assign(new MemoryBlockStore(), {
+    sync: async () => {
+      throw failure
+    },
+  })
+  const parts = { store, references: noReferences, pins: { add: async () => {}, holding }, clock: systemClock }
+  await assert.rejects(addSources(parts, [{ path: root }]), failure)
+})
+
 test('an aborted add rejects with the reason, also while a stream is silent', async (t) => {
   const root = await makeTree(t, { a: randomBytes('a', 3 * MiB) })
   const reason = new Error('stop')

@@ -1,0 +1,20 @@
+/**
+ * Tells whether it was the store that failed while a source is imported, which ends everything, or the source, which is
+ * left out. Used by `node/operations/add.ts` around every write to the repo.
+ */
+export class Storing {
+  #failed = false
+
+  get hasFailed(): boolean {
+    return this.#failed
+  }
+
+  async run<T>(write: () => Promise<T>): Promise<T> {
+    try {
+      return await write()
+    } catch (error) {
+      this.#failed = true
+      throw error
+    }
+  }
+}

@@ -1,0 +1,72 @@
+/** The flags of `p2p add` that decide the CID, from the command line to the store. */
+
+import assert from 'node:assert/strict'
+import { access, mkdir, readdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import test from 'node:test'
+import { parseMode, parseNumber } from '../../src/cli/flags.ts'
+import { MiB } from '../../src/common/units.ts'
+import { randomBytes } from '../support/bytes.ts'
+import { runP2p } from '../support/processes.ts'
+import { makeTempDir } from '../support/temp.ts'
+
+const FLAGS = [
+  '--no-raw-leaves',
+  '--chunker',
+  'size-100000',
+  '--hash',
+  'sha2-512',
+  '--max-file-links',
+  '3',
+  '--mode',
+  '0640',
+]
+
+test('--nocopy serves what other switches have made, and --only-hash tells the same CID without a repo', async (t) => {
+  const folder = await makeTempDir(t)
+  const content = randomBytes('add-flags', MiB)
+  const file = join(folder, 'file')
+  await writeFile(file, content)
+  const repo = join(folder, 'repo')
+  const noRepo = join(folder, 'no-repo')
+
+  const hashed = await runP2p(['add', '--only-hash', ...FLAGS, file], { repo: noRepo })
+  assert.equal(hashed.code, 0, hashed.stderr)
+  await assert.rejects(access(noRepo))
+
+  const added = await runP2p(['add', '--nocopy', ...FLAGS, file], { repo })
+  assert.equal(added.stdout.toString(), hashed.stdout.toString())
+  const blocks = (await readdir(join(repo, 'blocks'), { recursive: true })).filter((name) => name.endsWith('.data'))
+  assert.equal(
+    blocks.length,
+    7,
+    'eleven leaves stay in the file, below four nodes, two and one; no block is of content',
+  )
+
+  const read = await runP2p(['--offline', 'cat', added.stdout.toString().trim()], { repo })
+  assert.ok(content.equals(read.stdout), read.stderr)
+})
+
+test('settings that do not go together end the command before it makes a repo', async (t) => {
+  const folder = await makeTempDir(t)
+  await mkdir(join(folder, 'tree'))
+  const repo = join(folder, 'repo')
+  const { code, stderr } = await runP2p(['add', '--cid-version', '0', '--hash', 'sha2-512', join(folder, 'tree')], {
+    repo,
+  })
+  assert.equal(code, 2)
+  assert.match(stderr, /CIDs of version 0 are of sha2-256.*\n.*--cid-version 1/)
+  await assert.rejects(access(repo))
+})
+
+test('modes are octal, numbers are digits', () => {
+  assert.equal(parseMode('0644', '--mode'), 0o644)
+  assert.equal(parseMode('0o4755', '--mode'), 0o4755)
+  for (const text of ['644', '0', '0x1a4', '0888', '-0644', '']) {
+    assert.throws(() => parseMode(text, '--mode'), { code: 'usage', message: /--mode/ }, text)
+  }
+  assert.equal(parseNumber('174', '--max-file-links'), 174)
+  for (const text of ['', '-1', '1.5', '1e3', '0x10', 'many']) {
+    assert.throws(() => parseNumber(text, '--max-file-links'), { code: 'usage' }, text)
+  }
+})

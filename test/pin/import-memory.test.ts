@@ -1,0 +1,148 @@
+import assert from 'node:assert/strict'
+import { appendFile, mkdir, readFile, utimes, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { type TestContext, test } from 'node:test'
+import type { Clock } from '../../src/common/clock.ts'
+import { systemClock } from '../../src/common/clock.ts'
+import { HOUR_MS } from '../../src/common/units.ts'
+import { openDatabase } from '../../src/database/database.ts'
+import type { AddOptions } from '../../src/node/api.ts'
+import { addSources } from '../../src/node/operations/add.ts'
+import { ImportMemory } from '../../src/pin/import-memory.ts'
+import { Pins } from '../../src/pin/pins.ts'
+import { cleanUpAfter } from '../support/clean-up.ts'
+import { MemoryBlockStore } from '../support/memory-blockstore.ts'
+import { makeTempDir } from '../support/temp.ts'
+
+/** Long after the files of a test were written. */
+const later: Clock = { ...systemClock, wallMs: () => systemClock.wallMs() + HOUR_MS }
+
+interface Site {
+  tree: string
+  pins: Pins
+  memory: ImportMemory
+  store: MemoryBlockStore
+  /** The CID of the tree; how many blocks were put for it. */
+  add(options?: AddOptions): Promise<{ cid: string; puts: number; files: number; skippedHidden: number }>
+}
+
+/** A tree of two folders with two files each, and what imports it. */
+async function makeSite(t: TestContext, clock = later): Promise<Site> {
+  const folder = await makeTempDir(t)
+  const tree = join(folder, 'tree')
+  for (const name of ['a', 'b']) {
+    await mkdir(join(tree, name), { recursive: true })
+    await writeFile(join(tree, name, 'one'), `${name} one`)
+    await writeFile(join(tree, name, 'two'), `${name} two`)
+  }
+  await writeFile(join(tree, '.hidden'), '')
+  const database = await openDatabase(join(folder, 'database'))
+  cleanUpAfter(t, () => database.close())
+  const store = new MemoryBlockStore()
+  const pins = new Pins(database, clock)
+  const memory = new ImportMemory({ database, pins, store, clock })
+  return {
+    tree,
+    pins,
+    memory,
+    store,
+    add: async (options = {}) => {
+      let puts = 0
+      let files = 0
+      const counting = {
+        sync: () => store.sync(),
+        put: async (...args: Parameters<MemoryBlockStore['put']>) => {
+          puts++
+          await store.put(...args)
+        },
+      }
+      const onProgress: AddOptions['onProgress'] = (event) => {
+        if (event.type === 'add-progress') files = event.files
+      }
+      const result = await addSources({ store: counting, pins, memory, clock }, [{ path: tree }], {
+        ...options,
+        onProgress,
+      })
+      return { cid: result.roots[0]!.cid, puts, files, skippedHidden: result.skippedHidden }
+    },
+  }
+}
+
+const LEAVES = 4
+const FOLDERS = 3
+
+test('an unchanged tree is not read again, and is told of as before', async (t) => {
+  const { add } = await makeSite(t)
+  const first = await add()
+  assert.deepEqual({ puts: first.puts, files: first.files }, { puts: LEAVES + FOLDERS, files: LEAVES })
+  assert.deepEqual(await add(), { ...first, puts: 0 })
+})
+
+test('of a tree in which one file changed the others are not read again', async (t) => {
+  const { add, tree } = await makeSite(t)
+  const first = await add()
+  await appendFile(join(tree, 'a', 'one'), ' more')
+  const second = await add()
+  assert.notEqual(second.cid, first.cid)
+  assert.equal(second.puts, 1 + FOLDERS)
+  assert.equal(second.files, LEAVES)
+})
+
+test('a change that leaves size and time of change as they were is seen', async (t) => {
+  const { add, tree } = await makeSite(t)
+  const path = join(tree, 'a', 'one')
+  const then = new Date('2020-01-01')
+  await utimes(path, then, then)
+  const first = await add()
+  const content = await readFile(path, 'utf8')
+  await writeFile(path, content.toUpperCase())
+  await utimes(path, then, then)
+  assert.notEqual((await add()).cid, first.cid)
+})
+
+test('what was changed just before it was looked at is read again', async (t) => {
+  const { add } = await makeSite(t, systemClock)
+  const { puts } = await add()
+  assert.equal((await add()).puts, puts)
+})
+
+test('other settings know nothing of each other', async (t) => {
+  const { add } = await makeSite(t)
+  const { cid } = await add()
+  const other = await add({ profile: 'unixfs-v0-2015' })
+  assert.notEqual(other.cid, cid)
+  assert.equal((await add({ profile: 'unixfs-v0-2015' })).puts, 0)
+  assert.equal((await add()).cid, cid)
+  const withMode = await add({ preserveMode: true })
+  assert.ok(![cid, other.cid].includes(withMode.cid))
+})
+
+test('rehash reads everything, and what it finds is remembered, also under the pin that was there', async (t) => {
+  const { add, memory } = await makeSite(t)
+  const { cid, puts } = await add()
+  const again = await add({ rehash: true })
+  assert.deepEqual({ cid: again.cid, puts: again.puts }, { cid, puts })
+  await memory.sweep()
+  assert.equal((await add()).puts, 0)
+})
+
+test('with its pin a tree is forgotten', async (t) => {
+  const { add, pins, memory } = await makeSite(t)
+  const { cid, puts } = await add()
+  for await (const pin of pins.list()) await pins.remove(pin.cid)
+  await memory.sweep()
+  const second = await add()
+  assert.deepEqual({ cid: second.cid, puts: second.puts }, { cid, puts })
+})
+
+test('what is believed is held for the new pin', async (t) => {
+  const { add, tree, pins, store } = await makeSite(t)
+  const first = await add()
+  await appendFile(join(tree, 'b', 'two'), ' more')
+  const second = await add()
+  for await (const { cid } of pins.list()) if (cid.toString() === first.cid) await pins.remove(cid)
+  let held = 0
+  for (const key of store.blocks.keys()) if (await pins.isHeld(key)) held++
+  assert.equal(second.puts, 1 + FOLDERS)
+  assert.equal(held, LEAVES + FOLDERS)
+})
