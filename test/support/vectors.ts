@@ -19,7 +19,6 @@ interface Vectors {
   files: FileVector[]
   hashes: Record<string, string>
   trees: (Recipe & { files: Record<string, string>; links: Record<string, string> })[]
-  hashes: Record<string, string>
   folders: (Recipe & {
     seed: string
     names: number
