@@ -54,9 +54,9 @@ test('every file of a pinned download is synced before that is said, small ones 
   for (const name of ['a', 'b', 'c']) await writeFile(join(tree, name), name)
   const cid = await addPath(repo, tree)
   const trace = join(folder, 'trace')
-  const wrapper = ['strace', '-D', '-f', '-qq', '-y', '-e', 'trace=fdatasync', '-o', trace]
+  const wrapper = ['strace', '-D', '-f', '-qq', '-y', '-e', 'trace=fsync,fdatasync', '-o', trace]
   const { code } = await runP2p(['--offline', 'get', cid, '--pin', '-o', join(folder, 'result')], { repo, wrapper })
   assert.equal(code, 0)
-  const synced = [...(await readFile(trace, 'utf8')).matchAll(/fdatasync\(\d+<.*\.p2p\/(\w)>/g)].map(([, name]) => name)
+  const synced = [...(await readFile(trace, 'utf8')).matchAll(/f(?:data)?sync\(\d+<.*\.p2p\/(\w)>/g)].map(([, name]) => name)
   assert.deepEqual(synced.sort(), ['a', 'b', 'c'])
 })
