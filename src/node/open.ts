@@ -174,7 +174,7 @@ class LocalNode implements Node {
     const result = await addSources(this.#parts, sources, options)
     for (const { cid } of result.roots) this.#announce(cid)
     await this.#parts.collector.relieve()
-    return { ...result, reachable: this.#provider !== undefined }
+    return { ...result, servedAt: await this.#servedAt() }
   }
 
   async get(ref: string, options: GetOptions): Promise<GetResult> {
@@ -187,6 +187,13 @@ class LocalNode implements Node {
   async run<Name extends OperationName>(name: Name, options: OptionsOf<Name>): Promise<ResultOf<Name>> {
     options.signal?.throwIfAborted()
     return await OPERATIONS[name].run(this.#parts, options)
+  }
+
+  /** Where others fetch what this node announces. */
+  async #servedAt(): Promise<string[]> {
+    if (this.#provider === undefined) return []
+    const { dialableByOthers } = await import('../net/addresses.ts')
+    return dialableByOthers(this.multiaddrs())
   }
 
   async startNetwork(): Promise<void> {
