@@ -296,6 +296,18 @@ export class References {
     return (await this.#usableFile(fileId)) !== undefined
   }
 
+  /** Whether any file of a finished tree is where it was and as it was. One that cannot be looked at may be. */
+  async hasUnchangedFile({ id, path }: ReferencedTree): Promise<boolean> {
+    for await (const file of this.filesOf(id)) {
+      const isThere = await stat(join(path, file.name), { bigint: true }).then(
+        (stats) => isUnchanged(file, stats),
+        (error) => !isAbsent(error),
+      )
+      if (isThere) return true
+    }
+    return false
+  }
+
   /** Every block that refers to a file which is known. */
   async *keys(): AsyncGenerator<BlockKey> {
     for await (const [key, value] of this.#references.iterate()) {
