@@ -35,6 +35,8 @@ export interface FsBlockStoreOptions {
   /** Called before a block file is written; throws if there must be no more. */
   reserve?: ((bytes: number) => Promise<void>) | undefined
   onChange?: ((change: StoreChange) => void) | undefined
+  /** Called before a block is set aside, while it still counts as here. */
+  beforeSetAside?: (() => Promise<void>) | undefined
   /** Told of each block whose bytes no longer match, once it has been set aside. */
   onCorrupt?: ((cid: CID) => void) | undefined
 }
@@ -294,6 +296,7 @@ export class FsBlockStore implements BlockStore {
 
   async #setAside(shard: string, file: string): Promise<void> {
     const path = join(this.#folder, shard, file)
+    await this.#options.beforeSetAside?.()
     try {
       await makeFolderIn(join(this.#folder, CORRUPT))
       const { size } = await stat(path)
