@@ -111,9 +111,11 @@ async function openStores(repo: Repo, bootId: string, warn: (message: string) =>
   const { database, config } = repo
   const usage = await StoreUsage.open(database.space('usage'), bootId)
   const maxBytes = config['store.maxSize']
+  const pins = new Pins(database, systemClock)
   let collector: Collector
   let memory: ImportMemory
   const blocks = await FsBlockStore.open(repo.blocksDir, {
+    isAwaited: (key) => pins.isInUse(key),
     beforeSetAside: () => memory.forget(),
     onCorrupt: (cid) => warn(`Block ${cid} was damaged on this disk: it is set aside, and counts as not here.`),
     onChange: usage.change,
@@ -122,7 +124,6 @@ async function openStores(repo: Repo, bootId: string, warn: (message: string) =>
   const references = new References(database, {
     onLost: (path) => warn(`${path} was changed, moved or removed: it is not served any more`),
   })
-  const pins = new Pins(database, systemClock)
   const store = new LocalBlockStore(blocks, references)
   memory = new ImportMemory({ database, pins, store, clock: systemClock })
   const parts = { blocks, references, pins }

@@ -2,7 +2,7 @@
 
 import '../../../src/common/node20.ts'
 import assert from 'node:assert/strict'
-import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, open, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { sharding } from '../../../src/blockstore/sharding.ts'
@@ -159,6 +159,25 @@ test('a file that has not changed is read again once a block was found damaged',
   const read = node.run('block-get', { ref: cid, offline: true, write: async () => {} })
   await assert.rejects(read, (error) => hasCode(error, 'not-found'))
   assert.equal(await add(), cid)
+  assert.equal((await verified(node)).result.problems, 0)
+})
+
+test('a block that could not be synced fails its own add, and none after it', async (t) => {
+  const { node, folder } = await makeNode(t)
+  const addNow = async (name: string) => {
+    const path = join(folder, name)
+    await writeFile(path, name)
+    return await node.add([{ path }])
+  }
+  const handle = await open(folder, 'r')
+  const failing = t.mock.method(Object.getPrototypeOf(handle), 'datasync', async () => {
+    throw Object.assign(new Error('broken'), { code: 'EIO' })
+  })
+  await handle.close()
+  await assert.rejects(addNow('one'), (error) => hasCode(error, 'io'))
+  failing.mock.restore()
+  await addNow('two')
+  await addNow('one')
   assert.equal((await verified(node)).result.problems, 0)
 })
 
