@@ -5,11 +5,12 @@
 
 import type { CID } from 'multiformats/cid'
 import { RAW } from '../dag/cid.ts'
+import { SkippedEntries } from './skipped-entries.ts'
 
 export class StoreOutput {
   readonly #sizeOf: (cid: CID) => Promise<number | undefined>
   /** Nothing is left out: no name reaches a disk. */
-  readonly skipped: { name: string; reason: string }[] = []
+  readonly skipped = new SkippedEntries()
 
   /** @param sizeOf - the bytes of a block that is here and durable */
   constructor(sizeOf: (cid: CID) => Promise<number | undefined>) {

@@ -142,8 +142,10 @@ export interface GetResult {
   cid: string
   /** The path of the finished file or folder; null for a stream. */
   path: string | null
-  /** Entries that were not made, such as links that lead outside the target. */
+  /** Entries that were not made, such as links that lead outside the target: the first 1,000. */
   skipped: { name: string; reason: string }[]
+  /** All of them. */
+  skippedCount: number
   stats: {
     bytes: number
     /** Everything read from bitswap streams. */

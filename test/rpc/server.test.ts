@@ -25,6 +25,7 @@ const GET_RESULT = {
   cid: 'c',
   path: null,
   skipped: [],
+  skippedCount: 0,
   stats: { bytes: 0, receivedBytes: 0, duplicateBytes: 0, blocks: 0, seconds: 0, peers: [] },
 }
 

@@ -22,6 +22,7 @@ import type { SessionStats } from '../../exchange/exchange.ts'
 import { findFinishedResult } from '../../files/finished-result.ts'
 import { Output, openOutput } from '../../files/output.ts'
 import { safeEntryName, suggestedFileName } from '../../files/safe-name.ts'
+import { SkippedEntries } from '../../files/skipped-entries.ts'
 import { StoreOutput } from '../../files/store-output.ts'
 import { StreamOutput } from '../../files/stream-output.ts'
 import { ensureFolder, requireFolderOf } from '../../files/target.ts'
@@ -157,7 +158,7 @@ class Get {
       await this.#complete(root, blocks)
       await this.#keep(root, target, { isPartial: false })
       this.#report()
-      return this.#result(root, target, [])
+      return this.#result(root, target, new SkippedEntries())
     }
     const output = await this.#openOutput(target, root)
     try {
@@ -165,7 +166,7 @@ class Get {
       this.#phase = 'finishing'
       if (output instanceof Output) await output.finish()
       if (target !== undefined || this.#options.copy === true) {
-        const isPartial = output.skipped.length > 0 || this.#hasOpaque
+        const isPartial = output.skipped.count > 0 || this.#hasOpaque
         if (output instanceof StoreOutput || (isPartial && this.#options.pin === true)) {
           await this.#complete(root, blocks)
         }
@@ -361,12 +362,13 @@ class Get {
     return heldBackBy(this.#loads)
   }
 
-  #result(root: CID, target: string | undefined, skipped: GetResult['skipped']): GetResult {
+  #result(root: CID, target: string | undefined, skipped: SkippedEntries): GetResult {
     const stats = this.#fetching.session?.stats()
     return {
       cid: root.toString(),
       path: target ?? null,
-      skipped,
+      skipped: skipped.named,
+      skippedCount: skipped.count,
       stats: {
         bytes: this.#exported.bytes,
         receivedBytes: stats?.receivedBytes ?? 0,
