@@ -172,15 +172,18 @@ class LocalNode implements Node {
   async add(sources: AddSource[], options?: AddOptions): Promise<AddResult> {
     const { addSources } = await import('./operations/add.ts')
     const result = await addSources(this.#parts, sources, options)
-    for (const { cid } of result.roots) this.#announce(cid)
-    await this.#parts.collector.relieve()
+    for (const { cid } of result.roots) await this.#announce(cid)
+    await this.#parts.collector.relieve(options)
     return { ...result, reachable: this.#provider !== undefined }
   }
 
   async get(ref: string, options: GetOptions): Promise<GetResult> {
     const { getRef } = await import('./operations/get.ts')
     const result = await getRef(this.#parts, ref, options)
-    await this.#parts.collector.relieve()
+    const { target, copy = false, pin = false } = options
+    const isKept = target.kind !== 'stream' || copy
+    if (isKept && (pin || this.#announcesDownloads)) await this.#announce(result.cid)
+    await this.#parts.collector.relieve(options)
     return result
   }
 
@@ -221,13 +224,20 @@ class LocalNode implements Node {
     await repo.close()
   }
 
-  #announce(cid: string): void {
+  get #announcesDownloads(): boolean {
+    return this.#parts.repo.config['seed.downloads']
+  }
+
+  /** Tells of a root that is new, which otherwise the next round would do. */
+  async #announce(cid: string): Promise<void> {
     if (this.#provider === undefined) return
-    void import('../dag/cid.ts').then(({ parseCid }) => this.#provider?.announce(parseCid(cid)))
+    const { parseCid } = await import('../dag/cid.ts')
+    this.#provider.announce(parseCid(cid))
   }
 
   async *#roots() {
-    const { pins, repo } = this.#parts
-    for await (const { cid, kind } of pins.list()) if (kind !== 'kept' || repo.config['seed.downloads']) yield cid
+    for await (const { cid, kind } of this.#parts.pins.list()) {
+      if (kind !== 'kept' || this.#announcesDownloads) yield cid
+    }
   }
 }

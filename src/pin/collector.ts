@@ -5,6 +5,7 @@
 
 import type { CID } from 'multiformats/cid'
 import type { StoreUsage } from '../blockstore/store-usage.ts'
+import { type AbortOptions, raceAbort } from '../common/abort.ts'
 import { P2PError } from '../common/errors.ts'
 import { KeyedLock } from '../common/keyed-lock.ts'
 import { formatBytes } from '../common/units.ts'
@@ -59,8 +60,11 @@ export class Collector {
     })
   }
 
-  /** Collects if the store is above its high-water mark. What was done before it stands, so that it never fails. */
-  async relieve(): Promise<void> {
+  /**
+   * Collects if the store is above its high-water mark. What was done before it stands, so that it never fails; when the
+   * signal aborts, it is not waited for.
+   */
+  async relieve(options: AbortOptions = {}): Promise<void> {
     if (this.#options.quota.maxBytes === null || this.#closing.signal.aborted) return
     this.#relief ??= this.#relieveNow()
       .catch((error) => {
@@ -69,7 +73,7 @@ export class Collector {
       .finally(() => {
         this.#relief = undefined
       })
-    await this.#relief
+    await raceAbort(this.#relief, options).catch(() => {})
   }
 
   /** Ends a collection that nobody has asked for. */

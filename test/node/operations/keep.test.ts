@@ -4,6 +4,7 @@ import '../../../src/common/node20.ts'
 import assert from 'node:assert/strict'
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { Readable } from 'node:stream'
 import { type TestContext, test } from 'node:test'
 import { sharding } from '../../../src/blockstore/sharding.ts'
 import { hasCode } from '../../../src/common/errors.ts'
@@ -15,6 +16,7 @@ import { damaged } from '../../support/blocks.ts'
 import { randomBytes } from '../../support/bytes.ts'
 import { cleanUpAfter } from '../../support/clean-up.ts'
 import { makeTempDir } from '../../support/temp.ts'
+import { until } from '../../support/until.ts'
 
 interface MadeNode {
   node: Node
@@ -169,4 +171,37 @@ test('a store with a limit takes what fits, makes room by itself, and says when 
   assert.equal((await verified(node)).result.problems, 0)
   await node.run('pin-rm', { cids: [pinned] })
   await addNow('too much')
+})
+
+test('what is imported from a CAR file or downloaded is announced at once, downloads only if that is wanted', {
+  timeout: 60_000,
+}, async (t) => {
+  const source = await makeNode(t)
+  const car = join(source.folder, 'source.car')
+  const imported = await addFolder(source, { film: randomBytes('film', 100) })
+  await source.node.run('car-export', { ref: imported, output: car })
+  for (const downloads of [true, false]) {
+    const made = await makeNode(t, { serves: true, config: { seed: { downloads } } })
+    const { node, folder } = made
+    const expected = [await addFolder(made, { first: Buffer.from('first') })]
+    const announced: string[] = []
+    node.startAnnouncing({ onAnnounced: ({ cid }) => announced.push(cid) })
+    const allAnnounced = () => until(t, () => announced.length >= expected.length)
+    await allAnnounced()
+    await node.run('car-import', { path: car })
+    expected.push(imported)
+    await allAnnounced()
+    const { cid } = await node.run('block-put', { content: Readable.from([Buffer.from('downloaded')]) })
+    await node.get(cid, { target: { kind: 'path', path: join(folder, 'kept') }, offline: true })
+    if (downloads) expected.push(cid)
+    await allAnnounced()
+    const film = await node.get(`${imported}/film`, {
+      target: { kind: 'path', path: join(folder, 'film') },
+      offline: true,
+      pin: true,
+    })
+    expected.push(film.cid)
+    await allAnnounced()
+    assert.deepEqual(announced, expected)
+  }
 })
