@@ -33,7 +33,7 @@ export interface StoreChange {
 
 export interface FsBlockStoreOptions {
   /** Called before a block file is written; throws if there must be no more. */
-  reserve?: ((bytes: number) => Promise<void>) | undefined
+  reserve?: ((bytes: number, options: AbortOptions) => Promise<void>) | undefined
   onChange?: ((change: StoreChange) => void) | undefined
   /** Told of each block whose bytes no longer match, once it has been set aside. */
   onCorrupt?: ((cid: CID) => void) | undefined
@@ -107,7 +107,7 @@ export class FsBlockStore implements BlockStore {
     const { dir, file } = sharding.encode(cid)
     // Before anybody has to wait for this block, since making room may take long.
     if (this.#options.reserve !== undefined && (await this.size(cid)) !== bytes.byteLength) {
-      await this.#options.reserve(bytes.byteLength)
+      await this.#options.reserve(bytes.byteLength, { signal })
     }
     await this.#writers.run(blockKey(cid), async () => {
       try {

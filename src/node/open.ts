@@ -99,7 +99,9 @@ export async function openNode(options: NodeOptions): Promise<Node> {
 interface Stores {
   blocks: FsBlockStore
   references: References
+  store: LocalBlockStore
   pins: Pins
+  memory: ImportMemory
   usage: StoreUsage
   collector: Collector
 }
@@ -112,13 +114,15 @@ async function openStores(repo: Repo, bootId: string, warn: (message: string) =>
   const blocks = await FsBlockStore.open(repo.blocksDir, {
     onCorrupt: (cid) => warn(`Block ${cid} was damaged on this disk: it is set aside, and counts as not here.`),
     onChange: usage.change,
-    reserve: maxBytes === null ? undefined : (bytes) => collector.reserve(bytes),
+    reserve: maxBytes === null ? undefined : (bytes, options) => collector.reserve(bytes, options),
   })
   const references = new References(database, {
     onLost: (path) => warn(`${path} was changed, moved or removed: it is not served any more`),
   })
   const pins = new Pins(database, systemClock)
-  const parts = { blocks, references, pins }
+  const store = new LocalBlockStore(blocks, references)
+  const memory = new ImportMemory({ database, pins, store, clock: systemClock })
+  const parts = { blocks, references, store, pins, memory }
   collector = new Collector(parts, {
     quota: { maxBytes, highWater: config['store.highWater'] / 100, lowWater: config['store.lowWater'] / 100 },
     usage,
@@ -142,16 +146,13 @@ class LocalNode implements Node {
 
   constructor(options: NodeOptions, stores: Stores & { repo: Repo; bootId: string }) {
     const { role, announce, onProgress, command, version = 'unknown', onStop } = options
-    const { repo } = stores
+    const { repo, store } = stores
     this.#warn = (message) => onProgress?.({ type: 'warning', message })
     this.network = networkSettings(options, repo.config)
-    const store = new LocalBlockStore(stores.blocks, stores.references)
     this.#network = new NodeNetwork({ repo, store, settings: this.network, role, announce, onWarning: this.#warn })
     this.#parts = {
       holder: { command, version, role, sinceMs: systemClock.wallMs(), stop: onStop },
       ...stores,
-      store,
-      memory: new ImportMemory({ database: repo.database, pins: stores.pins, store, clock: systemClock }),
       targets: new KeyedLock(),
       clock: systemClock,
       settings: this.network,
