@@ -153,11 +153,17 @@ export class FsBlockStore implements BlockStore {
 
   /** The blocks of one shard after the other, each shard as it was when it was come to. @throws P2PError `io` */
   async *shards(): AsyncGenerator<{ shard: string; keys: BlockKey[] }> {
-    for (const shard of await this.#list('')) {
-      if (shard === TEMPORARY || shard === CORRUPT) continue
-      const names = await this.#list(shard)
-      yield { shard, keys: names.flatMap((name) => keyOfName(name) ?? []) }
-    }
+    for (const shard of await this.shardNames()) yield { shard, keys: await this.keysIn(shard) }
+  }
+
+  /** @throws P2PError `io` */
+  async shardNames(): Promise<string[]> {
+    return (await this.#list('')).filter((name) => name !== TEMPORARY && name !== CORRUPT)
+  }
+
+  /** The blocks of a shard; none where it is not there. @throws P2PError `io` */
+  async keysIn(shard: string): Promise<BlockKey[]> {
+    return (await this.#list(shard)).flatMap((name) => keyOfName(name) ?? [])
   }
 
   /** A block as it is on the disk, not verified, and left where it is. @throws P2PError `io` */

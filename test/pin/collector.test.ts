@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { CID } from 'multiformats/cid'
+import { shardOf } from '../../src/blockstore/sharding.ts'
 import { StoreUsage } from '../../src/blockstore/store-usage.ts'
 import { hasCode } from '../../src/common/errors.ts'
 import { KiB } from '../../src/common/units.ts'
+import { blockKey } from '../../src/dag/cid.ts'
 import { Collector, type Quota } from '../../src/pin/collector.ts'
 import { rootsToEvict } from '../../src/pin/eviction.ts'
 import { randomBlock } from '../support/blocks.ts'
@@ -155,4 +157,32 @@ test('what the store takes is counted once, kept up with, and remembered within 
   // A run that was killed has left nothing.
   const killed = await StoreUsage.open(space, 'other boot')
   assert.deepEqual(await killed.measure(repo.blocks), { blocks: 2, bytes: 15 * KiB })
+})
+
+test('what changes while a shard is counted, and a shard that is made meanwhile, is counted once', async (t) => {
+  const repo = await makeKeptRepo(t)
+  const usage = await StoreUsage.open(repo.database.space('usage'), 'boot')
+  repo.onChange(usage.change)
+  const present = randomBlock('present', KiB)
+  await repo.blocks.put(present.cid, present.bytes)
+  const shardOfBlock = ({ cid }: { cid: CID }) => shardOf(blockKey(cid))
+  const others = Array.from({ length: 5000 }, (_, index) => randomBlock(`other ${index}`, 20))
+  const sameShard = others.find((block) => shardOfBlock(block) === shardOfBlock(present))
+  const otherShard = others.find((block) => shardOfBlock(block) !== shardOfBlock(present))
+  assert.ok(sameShard !== undefined && otherShard !== undefined)
+  let isListed = false
+  const counted = await usage.measure({
+    shardNames: () => repo.blocks.shardNames(),
+    size: (cid) => repo.blocks.size(cid),
+    keysIn: async (shard) => {
+      const keys = await repo.blocks.keysIn(shard)
+      if (isListed) return keys
+      isListed = true
+      await repo.blocks.put(sameShard.cid, sameShard.bytes)
+      await repo.blocks.put(otherShard.cid, otherShard.bytes)
+      return keys
+    },
+  })
+  assert.deepEqual(counted, { blocks: 3, bytes: KiB + 40 })
+  assert.deepEqual(await usage.measure(repo.blocks), counted)
 })
