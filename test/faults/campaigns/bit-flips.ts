@@ -3,7 +3,9 @@
 import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { sharding } from '../../../src/blockstore/sharding.ts'
-import { damaged } from '../../support/blocks.ts'
+import { parseCid } from '../../../src/dag/cid.ts'
+import { askForBlocks } from '../../support/asking-peer.ts'
+import { damaged, rawBlock } from '../../support/blocks.ts'
 import { randomBytes } from '../../support/bytes.ts'
 import { addFolder, type MadeNode, makeNode, verified } from '../../support/made-node.ts'
 import type { Campaign } from '../campaign.ts'
@@ -26,27 +28,18 @@ export const bitFlips: Campaign = {
     for (let file = 0; file < count + SOUND_BLOCKS; file++) files[file] = randomBytes(`file ${file}`, BLOCK_BYTES)
     const good = await makeNode(scope, { serves: true })
     const bad = await makeNode(scope, { serves: true })
-    const cid = await addFolder(good, files)
+    await addFolder(good, files)
     await addFolder(bad, files)
-    const flipped = await flipBits(bad, count)
+    const { flipped, sound } = await flipBits(bad, count)
 
-    const receiver = await makeNode(scope)
-    const peers = bad.node.multiaddrs()
-    const target = { kind: 'path', path: join(receiver.folder, 'result') } as const
-    const isFetched = async (timeoutMs?: number) => {
-      const result = receiver.node.get(cid, { target, peers, timeoutMs })
-      return await result.then(
-        () => true,
-        () => false,
-      )
-    }
-    expect(!(await isFetched(2000)), 'a folder with damaged blocks was served')
-    const { blocks } = await receiver.node.run('repo', {})
-    expect(blocks <= SOUND_BLOCKS + 1, `${blocks} blocks were served, which are more than are sound`)
-    expect(
-      bad.warnings.some((warning) => warning.includes('was damaged on this disk')),
-      'the node that serves has not told of any damage',
-    )
+    const [server] = bad.node.multiaddrs()
+    const asked = [...flipped, ...sound].map((each) => parseCid(each))
+    const { blocks, missing } = await askForBlocks(server!, asked)
+    const served = blocks.map((bytes) => rawBlock(bytes).cid.toString())
+    expect(isSameSet(served, sound), `${served.length} blocks were served, which are not the ${sound.size} sound ones`)
+    expect(isSameSet(missing.map(String), flipped), `${missing.length} blocks were said to be missing`)
+    const told = bad.warnings.filter((warning) => warning.includes('was damaged on this disk')).length
+    expect(told === flipped.size, `of ${told} blocks it was told that they are damaged`)
 
     const found = new Set((await verified(bad.node)).problems.map((problem) => problem.cid))
     for (const each of flipped) expect(found.has(each), `${each} is damaged and was not found`)
@@ -57,22 +50,29 @@ export const bitFlips: Campaign = {
     expect(result.repaired === flipped.size, `${result.repaired} of ${flipped.size} blocks were repaired`)
     const left = (await verified(bad.node)).result.problems
     expect(left === 0, `${left} problems are left after the repair`)
-    expect(await isFetched(), 'what was repaired could not be fetched')
+    const repaired = await askForBlocks(server!, asked)
+    expect(repaired.blocks.length === asked.length, `${repaired.missing.length} blocks are not served after the repair`)
     return { points: flipped.size, violations }
   },
 }
 
-/** The CIDs of so many blocks of files that are damaged from now on. */
-async function flipBits({ folder }: MadeNode, count: number): Promise<Set<string>> {
+/** Damages so many of the files' blocks. @returns the CIDs of these, and of the others */
+async function flipBits({ folder }: MadeNode, count: number): Promise<{ flipped: Set<string>; sound: Set<string> }> {
   const blocks = join(folder, 'repo', 'blocks')
-  const flipped = new Set<string>()
+  const [flipped, sound] = [new Set<string>(), new Set<string>()]
   for (const path of await readdir(blocks, { recursive: true })) {
-    if (!path.endsWith(sharding.extension) || flipped.size === count) continue
+    if (!path.endsWith(sharding.extension)) continue
     const content = await readFile(join(blocks, path))
-    // The folder tells what to ask for.
+    // The folder's own.
     if (content.byteLength !== BLOCK_BYTES) continue
-    await writeFile(join(blocks, path), damaged(content))
-    flipped.add(sharding.decode(path).toString())
+    const isFlipped = flipped.size < count
+    if (isFlipped) await writeFile(join(blocks, path), damaged(content))
+    const cids = isFlipped ? flipped : sound
+    cids.add(sharding.decode(path).toString())
   }
-  return flipped
+  return { flipped, sound }
+}
+
+function isSameSet(list: readonly string[], set: ReadonlySet<string>): boolean {
+  return list.length === set.size && list.every((item) => set.has(item))
 }
