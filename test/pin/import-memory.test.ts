@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { rmSync, writeFileSync } from 'node:fs'
 import { appendFile, mkdir, readFile, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
@@ -86,6 +87,23 @@ test('of a tree in which one file changed the others are not read again', async 
   assert.notEqual(second.cid, first.cid)
   assert.equal(second.puts, 1 + FOLDERS)
   assert.equal(second.files, LEAVES)
+})
+
+test('what was there only while a tree was imported is not remembered as part of it', async (t) => {
+  const { add, tree, memory } = await makeSite(t)
+  const passing = join(tree, 'b', 'passing')
+  const open = memory.open.bind(memory)
+  // Called between looking through the tree and importing it.
+  memory.open = (options) => {
+    writeFileSync(passing, 'only now')
+    memory.open = open
+    return open(options)
+  }
+  const first = await add({ onRoot: () => rmSync(passing) })
+  assert.equal(first.files, LEAVES + 1)
+  const second = await add()
+  assert.notEqual(second.cid, first.cid)
+  assert.deepEqual(await add(), { ...second, puts: 0 })
 })
 
 test('a change that leaves size and time of change as they were is seen', async (t) => {

@@ -65,8 +65,7 @@ export class SourceImporter {
     }
     const { path } = source
     const { references, storing, notes } = this.#init
-    const stamp = summary?.stamp
-    const known = stamp && (await notes?.tree(path, stamp))
+    const known = summary?.stamp && (await notes?.tree(path, summary.stamp))
     if (summary !== undefined && known !== undefined) {
       counts.bytes += summary.bytes
       counts.files += summary.files
@@ -76,7 +75,7 @@ export class SourceImporter {
     const inPlace = references === undefined ? undefined : await ReferencedImport.open(references, path, storing)
     try {
       const leaves = inPlace === undefined ? { openFile: async () => this.#copied } : this.#heldLeaves(inPlace)
-      const root = await importTree(path, leaves, this.#importing)
+      const { node: root, stamp } = await importTree(path, leaves, this.#importing)
       if (root !== undefined && stamp !== undefined)
         await storing.run(async () => await notes?.noteTree(path, stamp, root))
       return { path, root, bytes: counts.bytes - bytesBefore, inPlace }
