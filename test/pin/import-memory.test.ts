@@ -3,6 +3,7 @@ import { rmSync, writeFileSync } from 'node:fs'
 import { appendFile, mkdir, readFile, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
+import { References } from '../../src/blockstore/references.ts'
 import type { Clock } from '../../src/common/clock.ts'
 import { systemClock } from '../../src/common/clock.ts'
 import { HOUR_MS } from '../../src/common/units.ts'
@@ -23,6 +24,7 @@ interface Site {
   pins: Pins
   memory: ImportMemory
   store: MemoryBlockStore
+  references: References
   /** The CID of the tree; how many blocks were put for it. */
   add(options?: AddOptions): Promise<{ cid: string; puts: number; files: number; skippedHidden: number }>
 }
@@ -40,6 +42,7 @@ async function makeSite(t: TestContext, clock = later): Promise<Site> {
   const database = await openDatabase(join(folder, 'database'))
   cleanUpAfter(t, () => database.close())
   const store = new MemoryBlockStore()
+  const references = new References(database)
   const pins = new Pins(database, clock)
   const memory = new ImportMemory({ database, pins, store, clock })
   return {
@@ -47,6 +50,7 @@ async function makeSite(t: TestContext, clock = later): Promise<Site> {
     pins,
     memory,
     store,
+    references,
     add: async (options = {}) => {
       let puts = 0
       let files = 0
@@ -60,7 +64,7 @@ async function makeSite(t: TestContext, clock = later): Promise<Site> {
       const onProgress: AddOptions['onProgress'] = (event) => {
         if (event.type === 'add-progress') files = event.files
       }
-      const result = await addSources({ store: counting, pins, memory, clock }, [{ path: tree }], {
+      const result = await addSources({ store: counting, references, pins, memory, clock }, [{ path: tree }], {
         ...options,
         onProgress,
       })
@@ -142,6 +146,15 @@ test('rehash reads everything, and what it finds is remembered, also under the p
   assert.deepEqual({ cid: again.cid, puts: again.puts }, { cid, puts })
   await memory.sweep()
   assert.equal((await add()).puts, 0)
+})
+
+test('of what stays in place nothing is believed unless it is still served from there', async (t) => {
+  const { add, references } = await makeSite(t)
+  const first = await add({ copy: false })
+  assert.equal((await add({ copy: false })).puts, 0)
+  for await (const tree of references.trees()) await references.forgetTree(tree.id)
+  assert.deepEqual(await add({ copy: false }), first)
+  for await (const { root } of references.trees()) assert.equal(root, first.cid)
 })
 
 test('with its pin a tree is forgotten', async (t) => {
