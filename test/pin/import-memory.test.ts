@@ -25,6 +25,8 @@ interface Site {
   memory: ImportMemory
   store: MemoryBlockStore
   references: References
+  /** All that is remembered. */
+  records(): Promise<[key: Uint8Array, value: Uint8Array][]>
   /** The CID of the tree; how many blocks were put for it. */
   add(options?: AddOptions): Promise<{ cid: string; puts: number; files: number; skippedHidden: number }>
 }
@@ -51,6 +53,11 @@ async function makeSite(t: TestContext, clock = later): Promise<Site> {
     memory,
     store,
     references,
+    records: async () => {
+      const records: [key: Uint8Array, value: Uint8Array][] = []
+      for await (const record of database.space('imported').iterate()) records.push(record)
+      return records
+    },
     add: async (options = {}) => {
       let puts = 0
       let files = 0
@@ -155,6 +162,26 @@ test('of what stays in place nothing is believed unless it is still served from 
   for await (const tree of references.trees()) await references.forgetTree(tree.id)
   assert.deepEqual(await add({ copy: false }), first)
   for await (const { root } of references.trees()) assert.equal(root, first.cid)
+})
+
+test('an import that is not pinned leaves what was remembered, and nothing of its own', async (t) => {
+  const { add, tree, records } = await makeSite(t)
+  await add()
+  const before = await records()
+  await appendFile(join(tree, 'a', 'one'), ' more')
+  await add({ pin: false })
+  assert.deepEqual(await records(), before)
+  await add({ pin: false, rehash: true })
+  assert.equal((await add()).puts, 1 + FOLDERS)
+})
+
+test('adding an unchanged tree again leaves no more records than before', async (t) => {
+  const { add, records } = await makeSite(t)
+  await add()
+  const { length } = await records()
+  for (let time = 0; time < 3; time++) await add()
+  await add({ rehash: true })
+  assert.equal((await records()).length, length)
 })
 
 test('with its pin a tree is forgotten', async (t) => {
