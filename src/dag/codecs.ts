@@ -33,6 +33,7 @@ const HASHES = new Map([
   ['blake3', 0x1e],
   ['dbl-sha2-256', 0x56],
   ['blake2b-256', 0xb220],
+  ['blake2b-384', 0xb230],
   ['blake2b-512', 0xb240],
   ['blake2s-256', 0xb260],
 ])
@@ -55,6 +56,10 @@ export function codecOf(name: string): number | undefined {
 /** The number of a hash function; undefined if it is not known by this name. */
 export function hashOf(name: string): number | undefined {
   return HASHES.get(name)
+}
+
+export function hashNames(): string[] {
+  return [...HASHES.keys()]
 }
 
 export function codecNames(): string[] {

@@ -1,6 +1,6 @@
 /**
  * What `add` leaves out at the user's wish, by the rules of gitignore: later patterns win, `!` takes in again, a pattern
- * with a slash counts from the folder that is added. Used by `node/operations/add.ts`.
+ * with a slash counts from the folder that is added, and case counts. Used by `node/operations/add.ts`.
  * @see https://git-scm.com/docs/gitignore
  */
 
@@ -23,7 +23,7 @@ export interface IgnoreRules {
  */
 export async function readIgnoreRules({ patterns = [], files = [] }: IgnoreRules): Promise<TreeOptions['isIgnored']> {
   if (patterns.length + files.length === 0) return undefined
-  const rules = ignore()
+  const rules = ignore({ ignorecase: false })
   for (const file of files) rules.add(await readRules(file))
   rules.add(patterns)
   return (relativePath, isFolder) => rules.ignores(isFolder ? `${relativePath}/` : relativePath)

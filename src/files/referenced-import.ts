@@ -37,6 +37,14 @@ export class ReferencedImport {
     return new ReferencedImport(path, new TreeNotes(references, treeId), storing)
   }
 
+  /** Whether the blocks of a root are served from what stands at a path. @throws P2PError `io` */
+  static async stands(references: References, path: string, root: CID): Promise<boolean> {
+    for await (const tree of references.trees()) {
+      if (tree.state === 'finished' && tree.path === path && tree.root === root.toString()) return true
+    }
+    return false
+  }
+
   /** @param path - the file itself, or one below the folder */
   async openFile(path: string): Promise<LeafTaker> {
     const file = this.#notes.newFile(relative(this.#path, path))

@@ -5,7 +5,7 @@
  */
 
 import { isUtf8 } from 'node:buffer'
-import { createHash } from 'node:crypto'
+import { createHash, type Hash } from 'node:crypto'
 import * as fs from 'node:fs'
 import { type BigIntStats, constants, type Dirent, type Stats } from 'node:fs'
 import { readdir, readlink } from 'node:fs/promises'
@@ -241,47 +241,62 @@ export interface TreeSummary {
   /** What would make an import fail, as far as it can be seen without opening files. */
   problems: P2PError[]
   skippedHidden: number
-  /** With stamps: of all that is in it, and when the last of it was changed. */
+  /** With stamps: of all that is in it, as {@link TreeFingerprint} makes it. */
   stamp?: Stamp | undefined
 }
 
 /** Looks through everything below a path before it is imported. @throws P2PError `not-found`; the signal's reason */
 export async function scanTree(path: string, options: TreeOptions): Promise<TreeSummary> {
   const summary: TreeSummary = { bytes: 0, files: 0, problems: [], skippedHidden: 0 }
-  const folders: FolderPlace[] = []
-  const fingerprint = createHash('sha256')
-  let changedNs = 0n
-  const note = (
-    entry: LocalEntry,
-    entryPath: string,
-    place: (entry: { name: string; identity: string | undefined }) => FolderPlace,
-  ) => {
-    if (options.withStamps === true) {
-      const { kind, metadata, stamp } = entry
-      fingerprint.update(`${JSON.stringify([entryPath, kind, metadata, stamp?.text])}\n`)
-      if (stamp !== undefined && stamp.changedNs > changedNs) changedNs = stamp.changedNs
-    }
-    if (entry.kind === 'folder') folders.push(place(entry))
-    else if (entry.kind === 'refused') summary.problems.push(refusedError(entryPath, entry.reason))
+  const fingerprint = new TreeFingerprint(options)
+  const note = (entry: LocalEntry, entryPath: string) => {
+    fingerprint.add(entryPath, entry)
+    if (entry.kind === 'refused') summary.problems.push(refusedError(entryPath, entry.reason))
     else if (entry.kind === 'file') {
       summary.bytes += entry.bytes ?? 0
       summary.files++
     }
   }
-  note(await inspectPath(path, options), path, (entry) => topFolder(path, entry))
+  const top = await inspectPath(path, options)
+  note(top, path)
+  const folders = top.kind === 'folder' ? [topFolder(path, top)] : []
   for (let folder = folders.pop(); folder !== undefined; folder = folders.pop()) {
-    const parent = folder
     try {
-      const { entries, skippedHidden } = await listFolder(parent, options)
+      const { entries, skippedHidden } = await listFolder(folder, options)
       summary.skippedHidden += skippedHidden
-      for (const entry of entries) note(entry, join(parent.path, entry.name), (found) => folderIn(parent, found))
+      for (const entry of entries) note(entry, join(folder.path, entry.name))
+      // The last is taken next, and the fingerprint wants the first.
+      for (const entry of entries.toReversed()) if (entry.kind === 'folder') folders.push(folderIn(folder, entry))
     } catch (error) {
       if (!(error instanceof P2PError)) throw error
       summary.problems.push(error)
     }
   }
-  if (options.withStamps === true) summary.stamp = { text: fingerprint.digest('hex'), changedNs }
-  return summary
+  const stamp = fingerprint.stamp()
+  return stamp === undefined ? summary : { ...summary, stamp }
+}
+
+/**
+ * Made of everything that is found in a tree: a folder's entries in their order, then those of its first folder with all
+ * below it, and so on.
+ */
+export class TreeFingerprint {
+  readonly #hash: Hash | undefined
+  #changedNs = 0n
+
+  constructor({ withStamps = false }: Pick<TreeOptions, 'withStamps'>) {
+    this.#hash = withStamps ? createHash('sha256') : undefined
+  }
+
+  add(path: string, { kind, metadata, stamp }: LocalEntry): void {
+    this.#hash?.update(`${JSON.stringify([path, kind, metadata, stamp?.text])}\n`)
+    if (stamp !== undefined && stamp.changedNs > this.#changedNs) this.#changedNs = stamp.changedNs
+  }
+
+  /** To be asked for once, in the end. @returns undefined where entries have no stamps */
+  stamp(): Stamp | undefined {
+    return this.#hash && { text: this.#hash.digest('hex'), changedNs: this.#changedNs }
+  }
 }
 
 /**

@@ -24,7 +24,7 @@ import type { Pins } from './pins.ts'
 /** Times may be as coarse as in FAT, and clocks of a server a little off. */
 const SETTLED_AFTER_NS = 3_000_000_000n
 const MS_NS = 1_000_000n
-/** Records that are removed together. */
+/** Records that are written or removed together. */
 const RECORDS_PER_BATCH = 1024
 
 export interface KnownNode {
@@ -45,12 +45,7 @@ interface TreeRecord {
   tsize: number
 }
 
-/** The holder of a pin that was there before, in place of that of the import which made the same root again. */
-interface AliasRecord {
-  holder: HolderId
-}
-
-type Kind = 'folder' | 'tree' | 'alias'
+type Kind = 'folder' | 'tree'
 
 export interface ImportMemoryParts {
   database: Database
@@ -76,11 +71,25 @@ export class ImportMemory {
     return new ImportNotes(this.#parts, this.#space, { ...options, isCurrent: () => generation === this.#generation })
   }
 
-  /** The root of an import with this hold is pinned: what was noted is worth something from now on. */
+  /** The root of an import with this hold is pinned: what was noted takes the place of what earlier imports made. */
   async pinned(root: CID, hold: Hold): Promise<void> {
     const holder = (await this.#parts.pins.get(root))?.holder
-    if (holder === undefined || holder === hold.id) return
-    await this.#space.put(keyOf('alias', hold.id), encode<AliasRecord>({ holder }))
+    if (holder === undefined) return
+    const prefix = notedBy(hold)
+    const generation = this.#generation
+    const batch = new SpaceBatch(this.#space)
+    for await (const [key, value] of this.#space.iterate({ prefix })) {
+      if (generation !== this.#generation) return
+      // A pin that was there before keeps its own holder.
+      const record = { ...decode<FolderRecord | TreeRecord>(value), holder }
+      await batch.add({ type: 'put', key: key.subarray(prefix.length), value: encode(record) })
+    }
+    if (generation === this.#generation) await batch.write()
+  }
+
+  /** An import with this hold has ended: what it noted counts as it was pinned, or is of no worth. */
+  async ended(hold: Hold): Promise<void> {
+    await this.#space.clear({ prefix: notedBy(hold) })
   }
 
   /** Forgets everything, as a block goes that a pin may need. Durable when it returns. @throws P2PError `io`, `disk-full` */
@@ -94,18 +103,31 @@ export class ImportMemory {
   /** Forgets what no pin stands for any more. @throws P2PError `io`, `disk-full` */
   async sweep(): Promise<void> {
     const counts = await this.#parts.pins.holders()
-    let worthless: SpaceOperation[] = []
-    const remove = async () => {
-      await this.#space.batch(worthless)
-      worthless = []
-    }
+    const worthless = new SpaceBatch(this.#space)
     for await (const [key, value] of this.#space.iterate()) {
-      const { holder } = decode<{ holder: HolderId }>(value)
-      if (counts(holder) || counts((await aliasOf(this.#space, holder)) ?? holder)) continue
-      worthless.push({ type: 'del', key })
-      if (worthless.length >= RECORDS_PER_BATCH) await remove()
+      if (!counts(decode<{ holder: HolderId }>(value).holder)) await worthless.add({ type: 'del', key })
     }
-    await remove()
+    await worthless.write()
+  }
+}
+
+/** Changes of many records, some at a time. */
+class SpaceBatch {
+  readonly #space: Space
+  #operations: SpaceOperation[] = []
+
+  constructor(space: Space) {
+    this.#space = space
+  }
+
+  async add(operation: SpaceOperation): Promise<void> {
+    this.#operations.push(operation)
+    if (this.#operations.length >= RECORDS_PER_BATCH) await this.write()
+  }
+
+  /** What is left. */
+  async write(): Promise<void> {
+    await this.#space.batch(this.#operations.splice(0))
   }
 }
 
@@ -198,7 +220,7 @@ export class ImportNotes {
       for await (const { links } of walkDag(root, readLinks)) await this.#hold.add(links)
     }
     // What another import under way has stored may not be synced yet: pins alone count.
-    return isWhole && ((await pins.isPin(holder)) || (await pins.isPin((await aliasOf(this.#space, holder)) ?? holder)))
+    return isWhole && (await pins.isPin(holder))
   }
 
   async #read<T>(kind: Kind, path: string): Promise<T | undefined> {
@@ -207,14 +229,17 @@ export class ImportNotes {
     return value === undefined ? undefined : decode<T>(value)
   }
 
+  /** Apart from what earlier imports made, which is worth more until this one is pinned. */
   async #write<T>(kind: Kind, path: string, record: T): Promise<void> {
-    if (this.#isCurrent()) await this.#space.put(keyOf(kind, this.#recipe, path), encode(record))
+    if (!this.#isCurrent()) return
+    const key = Buffer.concat([notedBy(this.#hold), keyOf(kind, this.#recipe, path)])
+    await this.#space.put(key, encode(record))
   }
 }
 
-async function aliasOf(space: Space, holder: HolderId): Promise<HolderId | undefined> {
-  const value = await space.get(keyOf('alias', holder))
-  return value === undefined ? undefined : decode<AliasRecord>(value).holder
+/** What the keys begin with of what an import under way has noted. */
+function notedBy({ id }: Hold): Uint8Array {
+  return Buffer.from(`noted/${id}/`)
 }
 
 function keyOf(kind: Kind, ...names: string[]): Uint8Array {

@@ -8,6 +8,8 @@ import { P2PError } from '../common/errors.ts'
 import { KiB } from '../common/units.ts'
 import { digestOf } from '../dag/block.ts'
 import { IDENTITY_HASH, MAX_IDENTITY_BYTES, SHA2_256 } from '../dag/cid.ts'
+import { hashNames as allHashNames, hashOf as codeOfHash } from '../dag/codecs.ts'
+import { MAX_LINKS } from '../dag/links.ts'
 import { type ChunkerSettings, parseChunker } from './chunker.ts'
 import { isAllowedFanout, MAX_FANOUT, MIN_FANOUT } from './shard.ts'
 
@@ -19,6 +21,7 @@ export interface ImportSettings {
   rawLeaves: boolean
   chunker: ChunkerSettings
   layout: 'balanced' | 'trickle'
+  /** Some 45,000 fill the largest block, so that a large file fails with more. */
   maxFileLinks: number
   /** A folder of more entries becomes a HAMT, however small it is; 0 for any number. */
   maxDirectoryLinks: number
@@ -82,34 +85,12 @@ export const MAX_DIRECTORY_BYTES = 256 * KiB
 const DEFAULT_INLINE_LIMIT = 32
 /** Fewer would make a tree without end. */
 const MIN_FILE_LINKS = 2
-/** What a reader takes; see `decode.ts`. */
-const MAX_LINKS = 65_536
-
-/** @see https://github.com/multiformats/multicodec/blob/master/table.csv */
-const HASHES: Record<string, number> = {
-  sha1: 0x11,
-  'sha2-256': SHA2_256,
-  'sha2-512': 0x13,
-  'sha3-224': 0x17,
-  'sha3-256': 0x16,
-  'sha3-384': 0x15,
-  'sha3-512': 0x14,
-  'shake-256': 0x19,
-  'keccak-224': 0x1a,
-  'keccak-256': 0x1b,
-  'keccak-384': 0x1c,
-  'keccak-512': 0x1d,
-  blake3: 0x1e,
-  'dbl-sha2-256': 0x56,
-  'blake2b-256': 0xb220,
-  'blake2b-384': 0xb230,
-  'blake2b-512': 0xb240,
-  'blake2s-256': 0xb260,
-}
-
 /** The names that {@link ImportSwitches.hash} may have. */
 export function hashNames(): string[] {
-  return Object.keys(HASHES).filter((name) => digestOf(HASHES[name]!, new Uint8Array(0)) !== undefined)
+  return allHashNames().filter((name) => {
+    const code = codeOfHash(name)!
+    return code !== IDENTITY_HASH && digestOf(code, new Uint8Array(0)) !== undefined
+  })
 }
 
 /**
@@ -158,8 +139,7 @@ function fanoutOf(fanout: number | undefined): number | undefined {
 }
 
 function hashOf(name: string): number {
-  const code = Object.hasOwn(HASHES, name) ? HASHES[name]! : IDENTITY_HASH
-  if (code !== IDENTITY_HASH && hashNames().includes(name)) return code
+  if (hashNames().includes(name)) return codeOfHash(name)!
   throw usage(`There is no hash function "${name}"`, `Those that can be used are ${hashNames().join(', ')}.`)
 }
 

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict'
+import { rmSync, writeFileSync } from 'node:fs'
 import { appendFile, mkdir, readFile, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
+import { References } from '../../src/blockstore/references.ts'
 import type { Clock } from '../../src/common/clock.ts'
 import { systemClock } from '../../src/common/clock.ts'
 import { HOUR_MS } from '../../src/common/units.ts'
@@ -22,6 +24,9 @@ interface Site {
   pins: Pins
   memory: ImportMemory
   store: MemoryBlockStore
+  references: References
+  /** All that is remembered. */
+  records(): Promise<[key: Uint8Array, value: Uint8Array][]>
   /** The CID of the tree; how many blocks were put for it. */
   add(options?: AddOptions): Promise<{ cid: string; puts: number; files: number; skippedHidden: number }>
 }
@@ -39,6 +44,7 @@ async function makeSite(t: TestContext, clock = later): Promise<Site> {
   const database = await openDatabase(join(folder, 'database'))
   cleanUpAfter(t, () => database.close())
   const store = new MemoryBlockStore()
+  const references = new References(database)
   const pins = new Pins(database, clock)
   const memory = new ImportMemory({ database, pins, store, clock })
   return {
@@ -46,6 +52,12 @@ async function makeSite(t: TestContext, clock = later): Promise<Site> {
     pins,
     memory,
     store,
+    references,
+    records: async () => {
+      const records: [key: Uint8Array, value: Uint8Array][] = []
+      for await (const record of database.space('imported').iterate()) records.push(record)
+      return records
+    },
     add: async (options = {}) => {
       let puts = 0
       let files = 0
@@ -59,7 +71,7 @@ async function makeSite(t: TestContext, clock = later): Promise<Site> {
       const onProgress: AddOptions['onProgress'] = (event) => {
         if (event.type === 'add-progress') files = event.files
       }
-      const result = await addSources({ store: counting, pins, memory, clock }, [{ path: tree }], {
+      const result = await addSources({ store: counting, references, pins, memory, clock }, [{ path: tree }], {
         ...options,
         onProgress,
       })
@@ -86,6 +98,23 @@ test('of a tree in which one file changed the others are not read again', async 
   assert.notEqual(second.cid, first.cid)
   assert.equal(second.puts, 1 + FOLDERS)
   assert.equal(second.files, LEAVES)
+})
+
+test('what was there only while a tree was imported is not remembered as part of it', async (t) => {
+  const { add, tree, memory } = await makeSite(t)
+  const passing = join(tree, 'b', 'passing')
+  const open = memory.open.bind(memory)
+  // Called between looking through the tree and importing it.
+  memory.open = (options) => {
+    writeFileSync(passing, 'only now')
+    memory.open = open
+    return open(options)
+  }
+  const first = await add({ onRoot: () => rmSync(passing) })
+  assert.equal(first.files, LEAVES + 1)
+  const second = await add()
+  assert.notEqual(second.cid, first.cid)
+  assert.deepEqual(await add(), { ...second, puts: 0 })
 })
 
 test('a change that leaves size and time of change as they were is seen', async (t) => {
@@ -124,6 +153,35 @@ test('rehash reads everything, and what it finds is remembered, also under the p
   assert.deepEqual({ cid: again.cid, puts: again.puts }, { cid, puts })
   await memory.sweep()
   assert.equal((await add()).puts, 0)
+})
+
+test('of what stays in place nothing is believed unless it is still served from there', async (t) => {
+  const { add, references } = await makeSite(t)
+  const first = await add({ copy: false })
+  assert.equal((await add({ copy: false })).puts, 0)
+  for await (const tree of references.trees()) await references.forgetTree(tree.id)
+  assert.deepEqual(await add({ copy: false }), first)
+  for await (const { root } of references.trees()) assert.equal(root, first.cid)
+})
+
+test('an import that is not pinned leaves what was remembered, and nothing of its own', async (t) => {
+  const { add, tree, records } = await makeSite(t)
+  await add()
+  const before = await records()
+  await appendFile(join(tree, 'a', 'one'), ' more')
+  await add({ pin: false })
+  assert.deepEqual(await records(), before)
+  await add({ pin: false, rehash: true })
+  assert.equal((await add()).puts, 1 + FOLDERS)
+})
+
+test('adding an unchanged tree again leaves no more records than before', async (t) => {
+  const { add, records } = await makeSite(t)
+  await add()
+  const { length } = await records()
+  for (let time = 0; time < 3; time++) await add()
+  await add({ rehash: true })
+  assert.equal((await records()).length, length)
 })
 
 test('what was forgotten is read again, and an import that was under way notes nothing', async (t) => {

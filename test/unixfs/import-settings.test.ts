@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
+import { hashName } from '../../src/dag/codecs.ts'
 import { chunksOf, parseChunker } from '../../src/unixfs/chunker.ts'
-import { type ImportSwitches, importSettings } from '../../src/unixfs/import-settings.ts'
+import { hashNames, type ImportSwitches, importSettings } from '../../src/unixfs/import-settings.ts'
 import { randomBytes } from '../support/bytes.ts'
 
 async function chunkSizes(content: Uint8Array, pieceBytes: number, chunker: string): Promise<number[]> {
@@ -24,6 +25,11 @@ test('switches change one thing in a profile', () => {
   assert.equal(importSettings({ inline: true }).inlineLimit, 32)
   const v0 = importSettings({ profile: 'unixfs-v0-2015', cidVersion: 1 })
   assert.equal(v0.rawLeaves, false, 'the profile says so, whatever the version')
+})
+
+test('a hash that an import takes is told of by the same name', () => {
+  for (const hash of hashNames()) assert.equal(hashName(importSettings({ hash }).hash), hash)
+  assert.ok(hashNames().includes('blake2b-384'))
 })
 
 test('what Kubo refuses, and what would not end, is refused with a way out', () => {

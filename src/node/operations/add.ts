@@ -31,7 +31,7 @@ export interface AddDependencies {
   /** Left out where nothing is kept. */
   pins?: Pick<Pins, 'add' | 'holding'> | undefined
   /** Knows files that have not changed; left out to read all. */
-  memory?: Pick<ImportMemory, 'open' | 'pinned'> | undefined
+  memory?: Pick<ImportMemory, 'open' | 'pinned' | 'ended'> | undefined
   clock: Clock
 }
 
@@ -181,7 +181,12 @@ class AddRun {
         metadata: metadata.given,
         notes,
       })
-      await work(importer, hold)
+      try {
+        await work(importer, hold)
+      } finally {
+        // What cannot be cleared away goes with the next gc.
+        if (hold !== undefined) await memory?.ended(hold).catch(() => {})
+      }
     }
     await (pins === undefined ? workWith() : pins.holding(workWith))
   }

@@ -39,7 +39,7 @@ export function metadataRule(
 }
 
 function modeOf(mode: number | undefined): number | undefined {
-  if (mode === undefined || (Number.isInteger(mode) && mode <= MAX_MODE)) return mode
+  if (mode === undefined || (Number.isInteger(mode) && mode >= 0 && mode <= MAX_MODE)) return mode
   throw new P2PError('usage', `There is no file mode 0${mode.toString(8)}`, { hint: 'Use 0 to 07777, as 0644.' })
 }
 

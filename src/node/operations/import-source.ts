@@ -5,7 +5,7 @@ import { type AbortOptions, raceAbort } from '../../common/abort.ts'
 import { localIoError } from '../../common/errors.ts'
 import { type LeafTaker, ReferencedImport } from '../../files/referenced-import.ts'
 import type { Storing } from '../../files/storing.ts'
-import type { TreeSummary } from '../../files/tree.ts'
+import type { Stamp, TreeSummary } from '../../files/tree.ts'
 import type { Hold } from '../../pin/hold.ts'
 import type { ImportNotes } from '../../pin/import-memory.ts'
 import { type BlockSink, type NodeRef, NodeWriter } from '../../unixfs/node-writer.ts'
@@ -65,8 +65,7 @@ export class SourceImporter {
     }
     const { path } = source
     const { references, storing, notes } = this.#init
-    const stamp = summary?.stamp
-    const known = stamp && (await notes?.tree(path, stamp))
+    const known = await this.#known(path, summary?.stamp)
     if (summary !== undefined && known !== undefined) {
       counts.bytes += summary.bytes
       counts.files += summary.files
@@ -76,7 +75,7 @@ export class SourceImporter {
     const inPlace = references === undefined ? undefined : await ReferencedImport.open(references, path, storing)
     try {
       const leaves = inPlace === undefined ? { openFile: async () => this.#copied } : this.#heldLeaves(inPlace)
-      const root = await importTree(path, leaves, this.#importing)
+      const { node: root, stamp } = await importTree(path, leaves, this.#importing)
       if (root !== undefined && stamp !== undefined)
         await storing.run(async () => await notes?.noteTree(path, stamp, root))
       return { path, root, bytes: counts.bytes - bytesBefore, inPlace }
@@ -84,6 +83,14 @@ export class SourceImporter {
       await inPlace?.forget()
       throw error
     }
+  }
+
+  /** What the path has become, where that is all that an import would do. */
+  async #known(path: string, stamp: Stamp | undefined): Promise<NodeRef | undefined> {
+    const { references, notes } = this.#init
+    const known = stamp && (await notes?.tree(path, stamp))
+    if (known === undefined || references === undefined) return known
+    return (await ReferencedImport.stands(references, path, known.cid)) ? known : undefined
   }
 
   readonly #copied: LeafTaker = {

@@ -18,6 +18,7 @@ import {
   readSymlink,
   refusedError,
   type Stamp,
+  TreeFingerprint,
   type TreeOptions,
   topFolder,
 } from '../../files/tree.ts'
@@ -61,17 +62,19 @@ export interface ImportOptions extends TreeOptions {
   onCounts(): void
 }
 
+export interface ImportedTree {
+  /** Undefined for an empty folder that is left out. */
+  node: NodeRef | undefined
+  /** With stamps: of all that was taken in, as it was before it was read. */
+  stamp: Stamp | undefined
+}
+
 /**
  * Imports the file, folder or symlink at `path`; its blocks are stored, not yet durable.
  *
- * @returns undefined for an empty folder that is left out
  * @throws P2PError `io`, `disk-full`, `not-found`, `limit`; the signal's reason when aborted
  */
-export async function importTree(
-  path: string,
-  leaves: LeafKeeper,
-  options: ImportOptions,
-): Promise<NodeRef | undefined> {
+export async function importTree(path: string, leaves: LeafKeeper, options: ImportOptions): Promise<ImportedTree> {
   return await new TreeImport(leaves, options).import(path)
 }
 
@@ -102,19 +105,23 @@ class TreeImport {
   readonly #leaves: LeafKeeper
   readonly #options: ImportOptions
   readonly #work = new WorkPool(FILES_AT_ONCE)
+  /** Of what is listed here, since a file may have come and gone since the tree was looked through. */
+  readonly #fingerprint: TreeFingerprint
 
   constructor(leaves: LeafKeeper, options: ImportOptions) {
     this.#leaves = leaves
     this.#options = options
+    this.#fingerprint = new TreeFingerprint(options)
   }
 
-  async import(path: string): Promise<NodeRef | undefined> {
+  async import(path: string): Promise<ImportedTree> {
     let root: NodeRef | undefined
     const done: Done = async (node) => {
       root = node
     }
     try {
       const entry = await inspectPath(path, this.#options)
+      this.#fingerprint.add(path, entry)
       if (entry.kind === 'folder') await this.#visitFolder(topFolder(path, entry), entry, done)
       else await this.#visitEntry(path, entry, done)
     } catch (error) {
@@ -122,7 +129,7 @@ class TreeImport {
       throw error
     }
     await this.#work.drain()
-    return root
+    return { node: root, stamp: this.#fingerprint.stamp() }
   }
 
   async #visitFolder(folder: FolderPlace, entry: LocalEntry, done: Done): Promise<void> {
@@ -132,6 +139,7 @@ class TreeImport {
     const { entries, skippedHidden } = await listFolder(folder, { ...this.#options, withSizes: false })
     const { counts, settings, writer, emptyFolders, emptyTop, metadataOf, memory, onCounts } = this.#options
     counts.skippedHidden += skippedHidden
+    for (const child of entries) this.#fingerprint.add(join(folder.path, child.name), child)
     const links: NodeLink[] = []
     const files = new FolderFiles(folder.path, entries, memory)
     const known = await files.known()

@@ -132,6 +132,7 @@ test('patterns leave out what they match below the path, as gitignore says', asy
   assert.equal(await bytesOf({ ignoreFiles: [rules] }), 4, 'b.txt, keep.log, x and y')
   assert.equal(await bytesOf({ ignoreFiles: [rules], ignore: ['/build/'] }), 3)
   assert.equal(await bytesOf({ ignore: ['build/', 'rules', '*.log'] }), 1)
+  assert.equal(await bytesOf({ ignore: ['BUILD/', 'Rules', '*.LOG'] }), 6 + 32, 'none of these is here')
   assert.equal(await bytesOf({ ignore: ['tree'] }), 6 + 32, 'what was named is never left out')
   await assert.rejects(add([{ path: root }], { ignoreFiles: [join(root, 'gone')] }), {
     code: 'not-found',

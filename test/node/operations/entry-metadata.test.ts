@@ -25,3 +25,9 @@ test('what is given holds before what an entry says, and what it says counts onl
     mtime: entry.metadata.mtime,
   })
 })
+
+test('a mode is of twelve bits', () => {
+  assert.equal(metadataRule({ mode: 0 }).given.mode, 0)
+  assert.equal(metadataRule({ mode: 0o7777 }).given.mode, 0o7777)
+  for (const mode of [-1, 0o10000, 0.5]) assert.throws(() => metadataRule({ mode }), { code: 'usage' }, `${mode}`)
+})
