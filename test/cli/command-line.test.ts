@@ -78,6 +78,8 @@ test('what cannot be understood: exit 2, one message, one hint, nothing on stdou
     [['get', 'https://example.net/film.mkv'], /holds no CID/, /gateway/],
     [['get', `${CID}/../etc`], /the name "\.\."/, /./],
     [['get', CID, '--peer', '/ip4/127.0.0.1/tcp/1'], /not the address of a peer/, /\/p2p\//],
+    [['pin', 'add', CID, '--peer', '/ip4/127.0.0.1/tcp/1'], /not the address of a peer/, /\/p2p\//],
+    [['verify', '--peer', '/ip4/127.0.0.1/tcp/1'], /not the address of a peer/, /\/p2p\//],
     [['get', CID, '--bootstrap', 'example.net'], /not the address of a peer/, /\/p2p\//],
     [['get', CID, '--bootstrap', 'none', '--bootstrap', PEER], /cannot be combined/, /"none"/],
     [['serve', '--listen', '0.0.0.0:4001'], /not an address to listen on/, /\/ip4\/0\.0\.0\.0\/tcp\/4001/],
