@@ -89,6 +89,10 @@ function describe(problem: Problem, repaired: boolean): VerifiedProblem {
       const reason = problem.isFileUnchanged ? 'the file holds something else there' : 'the file has changed or gone'
       return { kind, cid: cid.toString(), root: tree.root ?? null, path: tree.path, reason, repaired }
     }
+    case 'unreadable-reference': {
+      const { cid, tree, reason } = problem
+      return { kind, cid: cid.toString(), root: tree.root ?? null, path: tree.path, reason, repaired }
+    }
     case 'missing-block': {
       const { cid, root, reason } = problem
       return { kind, cid: cid.toString(), root: root.toString(), path: null, reason, repaired }
