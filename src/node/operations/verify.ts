@@ -35,12 +35,13 @@ export async function verify(parts: VerifyParts, options: VerifyOptions): Promis
         signal,
         onProblem: async (problem) => {
           const repaired = repairs && (await repair({ blocks, references, pins, removeFile, fetch }, problem))
+          // What is said to be repaired survives a power cut.
+          if (repaired) await blocks.sync({ signal })
           await onEvent?.(describe(problem, repaired))
           return repaired
         },
       },
     )
-    await blocks.sync({ signal })
     return { ...counts, repaired: mended }
   } finally {
     await others.close()

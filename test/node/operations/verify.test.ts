@@ -5,20 +5,11 @@ import type { CID } from 'multiformats/cid'
 import { P2PError } from '../../../src/common/errors.ts'
 import { HOUR_MS, MiB, SECOND_MS } from '../../../src/common/units.ts'
 import { linksOf } from '../../../src/dag/links.ts'
-import type { Exchange, Session, SessionStats } from '../../../src/exchange/exchange.ts'
+import type { Session } from '../../../src/exchange/exchange.ts'
 import { verify } from '../../../src/node/operations/verify.ts'
 import { makeKeptRepo, streamOf } from '../../pin/kept-repo.ts'
 import { randomBytes } from '../../support/bytes.ts'
-
-const STATS: SessionStats = {
-  bytes: 0,
-  blocks: 0,
-  receivedBytes: 0,
-  duplicateBytes: 0,
-  peers: [],
-  hashMs: 0,
-  limitMs: 0,
-}
+import { makeNetwork } from './one-peer-network.ts'
 
 /** A pinned file that lacks three leaves, the first two side by side, for which `fetch` of a peer is asked. */
 async function makeDamaged(t: TestContext, fetch: (options: { missing: Map<string, Uint8Array> }) => Session['fetch']) {
@@ -31,30 +22,10 @@ async function makeDamaged(t: TestContext, fetch: (options: { missing: Map<strin
     missing.set(cid.toString(), (await repo.blocks.get(cid))!)
     await rm(repo.fileOf(cid))
   }
-  let open = 0
-  const session: Session = {
-    fetch: fetch({ missing }),
-    addSource: () => {},
-    release: () => {},
-    countHeldBy: async () => 0,
-    livePeers: 1,
-    stats: () => STATS,
-    close: async () => void open--,
-  }
-  const openSession = () => {
-    open++
-    return session
-  }
-  const exchange: Exchange = { openSession, blockStored: () => {} }
-  const routing = { async *findProviders() {}, provide: async () => assert.fail(), onFirstPeer: () => assert.fail() }
   const time = { nowMs: 0 }
-  const parts = {
-    ...repo,
-    clock: { monotonicMs: () => time.nowMs, wallMs: () => time.nowMs },
-    network: async () => ({ exchange, routing, isolated: true, peerId: 'own' }),
-    repo: { leftovers: async () => [] },
-  }
-  return { parts, time, openSessions: () => open }
+  const clock = { monotonicMs: () => time.nowMs, wallMs: () => time.nowMs }
+  const { network, openSessions } = makeNetwork(fetch({ missing }))
+  return { parts: { ...repo, clock, network, repo: { leftovers: async () => [] } }, time, openSessions }
 }
 
 test('what is missing is fetched however long it is since the last of it came', async (t) => {
@@ -63,7 +34,10 @@ test('what is missing is fetched however long it is since the last of it came', 
     options?.signal?.throwIfAborted()
     return missing.get(cid.toString())!
   })
+  const sync = t.mock.method(parts.blocks, 'sync')
+  let told = 0
   const onEvent = () => {
+    assert.ok(sync.mock.callCount() > told++, 'what is told as repaired is durable')
     time.nowMs += HOUR_MS
     t.mock.timers.tick(SECOND_MS)
   }
