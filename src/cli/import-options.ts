@@ -13,6 +13,7 @@ export interface ImportFlags extends ImportSwitches {
   wrap?: boolean
   nocopy?: boolean
   rehash?: boolean
+  name?: string
   preserveMode?: boolean
   preserveMtime?: boolean
   mode?: number
@@ -48,6 +49,7 @@ export function importOptionsFrom(flags: ImportFlags, cwd: string): AddOptions {
     wrap: flags.wrap,
     copy: flags.nocopy !== true,
     rehash: flags.rehash,
+    name: flags.name,
     preserveMode: flags.preserveMode,
     preserveMtime: flags.preserveMtime,
     mode: flags.mode,

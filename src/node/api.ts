@@ -76,6 +76,8 @@ export interface AddOptions extends OperationOptions, ImportSwitches {
   rehash?: boolean | undefined
   /** Keep the roots from garbage collection. Default true. */
   pin?: boolean | undefined
+  /** What the pins are called. Default: as before, or else like the file or folder. */
+  name?: string | undefined
   /** Copy file content into the store. If false, files are served from where they stand; streams are copied always. Default true. */
   copy?: boolean | undefined
   /** Called for each root once it is durable, in the order of the sources. */

@@ -33,7 +33,10 @@ export interface Pin {
   holder: HolderId
 }
 
-export type NewPin = Pick<Pin, 'cid' | 'name' | 'bytes' | 'kind' | 'isPartial'>
+export interface NewPin extends Pick<Pin, 'cid' | 'name' | 'bytes' | 'kind' | 'isPartial'> {
+  /** What it is called if neither `name` nor an earlier pin says. */
+  suggestedName?: string | undefined
+}
 
 type PinRecord = Omit<Pin, 'cid'> & { cid: string }
 
@@ -186,12 +189,13 @@ export class Pins {
     return this.#holds.has(holder) || this.#pinned.has(holder)
   }
 
-  #merged(pin: NewPin, present: Pin | undefined, hold: Hold): Pin {
+  #merged({ suggestedName, ...pin }: NewPin, present: Pin | undefined, hold: Hold): Pin {
     const now = this.#clock.wallMs()
+    const name = pin.name ?? present?.name ?? suggestedName
     if (present === undefined) {
       const isKept = pin.kind === 'kept'
       const isPartial = isKept ? pin.isPartial : undefined
-      return { ...pin, isPartial, createdAt: now, usedAt: isKept ? now : undefined, holder: hold.id }
+      return { ...pin, name, isPartial, createdAt: now, usedAt: isKept ? now : undefined, holder: hold.id }
     }
     // Read as raw, the same bytes have no children: these must not fall out of what is kept.
     const wanted = pin.cid.code === RAW && present.cid.code !== RAW ? 'direct' : pin.kind
@@ -201,7 +205,7 @@ export class Pins {
     return {
       cid: root.cid,
       bytes: root.bytes,
-      name: pin.name ?? present.name,
+      name,
       kind,
       isPartial: kind === 'kept' ? pin.isPartial : undefined,
       createdAt: present.createdAt,

@@ -70,6 +70,7 @@ test('what cannot be understood: exit 2, one message, one hint, nothing on stdou
     [['get'], /Missing required argument 'ref'/, /p2p help get/],
     [['get', CID, CID], /Too many arguments/, /p2p help get/],
     [['add'], /Missing required argument 'path'/, /p2p help add/],
+    [['add', 'a', 'b', '--name', 'c'], /--name is for one path/, /--wrap/],
     [['add', '-', '-'], /stdin/, /single time/],
     [['get', CID, '--timeout', '8x'], /"8x".*--timeout/, /500ms, 8s, 5m/],
     [['get', CID, '--timeout', '0s'], /"0s".*--timeout/, /above zero/],

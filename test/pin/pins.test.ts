@@ -67,6 +67,20 @@ test('a pin is never weakened, and keeps its age', async (t) => {
   assert.deepEqual([pin?.kind, pin?.name, pin?.createdAt, rest.length], ['recursive', 'first', createdAt, 0])
 })
 
+test('a name is what was asked for last, and what a file is called only if nobody asked', async (t) => {
+  const { pins } = await open(t)
+  const { cid } = randomBlock('root', 10)
+  const nameAfter = async (names: Pick<NewPin, 'name' | 'suggestedName'>) => {
+    await keep(pins, { cid, ...names, bytes: 10, kind: 'recursive' })
+    return (await pins.get(cid))?.name
+  }
+  assert.equal(await nameAfter({}), undefined)
+  assert.equal(await nameAfter({ suggestedName: 'film' }), 'film')
+  assert.equal(await nameAfter({ name: 'release', suggestedName: 'film' }), 'release')
+  assert.equal(await nameAfter({ suggestedName: 'tmp.bin' }), 'release')
+  assert.equal(await nameAfter({ name: 'final' }), 'final')
+})
+
 test('pinning the bytes of a folder node as raw does not lose the folder', async (t) => {
   const { pins } = await open(t)
   const raw = randomBlock('node', 10).cid

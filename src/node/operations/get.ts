@@ -27,7 +27,7 @@ import { StreamOutput } from '../../files/stream-output.ts'
 import { ensureFolder, requireFolderOf } from '../../files/target.ts'
 import { completeDag } from '../../pin/complete-dag.ts'
 import type { Hold } from '../../pin/hold.ts'
-import type { Pins } from '../../pin/pins.ts'
+import type { NewPin, Pins } from '../../pin/pins.ts'
 import { type ExportProgress, exportTree } from '../../unixfs/exporter.ts'
 import { resolvePath } from '../../unixfs/path.ts'
 import type { FetchingOptions } from '../api/operation.ts'
@@ -69,14 +69,19 @@ export async function pinRef(
   const ref = parseRef(text)
   const { pins, store, blocks } = parts
   const kept = async (root: CID) => ((await pins.get(root))?.kind === 'recursive' ? store : blocks)
-  const target: Destination = { kind: 'store', name: name ?? ref.filename ?? ref.path.at(-1), kept }
+  const names = { name, suggestedName: ref.filename ?? ref.path.at(-1) }
+  const target: Destination = { kind: 'store', names, kept }
   return await pins.holding((hold) => new Get(parts, ref, { ...options, target, copy: true, pin: true }, hold).run())
 }
 
 /** Where it goes: as the caller of `get` says, or all of it into the store. */
 type Destination =
   | GetTarget
-  | { kind: 'store'; name: string | undefined; kept: (root: CID) => Promise<Pick<BlockStore, 'has' | 'size'>> }
+  | {
+      kind: 'store'
+      names: Pick<NewPin, 'name' | 'suggestedName'>
+      kept: (root: CID) => Promise<Pick<BlockStore, 'has' | 'size'>>
+    }
 
 type AnyOutput = Output | StreamOutput | StoreOutput
 
@@ -251,12 +256,9 @@ class Get {
     await this.#parts.store.sync()
     const kind = this.#options.pin === true ? 'recursive' : 'kept'
     const { target: wanted } = this.#options
-    const name = wanted.kind === 'store' ? wanted.name : target && basename(target)
+    const names = wanted.kind === 'store' ? wanted.names : { suggestedName: target && basename(target) }
     const bytes = this.#exported.bytes
-    await this.#parts.pins.add(
-      { cid: root, ...(name && { name }), bytes, kind, ...(isPartial && { isPartial }) },
-      this.#hold,
-    )
+    await this.#parts.pins.add({ cid: root, ...names, bytes, kind, ...(isPartial && { isPartial }) }, this.#hold)
   }
 
   /** Fetches what the result leaves out, so that the whole can be pinned. */

@@ -84,11 +84,22 @@ test('pin add fetches what is not here into the store, and nothing of it depends
 
   const again = await node.run('pin-add', { ref: cid, offline: true })
   assert.equal(again.receivedBytes, 0)
+  await node.get(cid, { target: { kind: 'path', path: join(receiver.folder, 'tmp') }, offline: true })
   assert.deepEqual(kindsOf(await pinsOf(node, false)), ['recursive mine'])
   await assert.rejects(
     node.run('pin-add', { ref: 'bafkreifzjut3te2nhyekklss27nh3k72ysco7y32koao5eei66wof36n5e', offline: true }),
     (error) => hasCode(error, 'not-found'),
   )
+})
+
+test('add --name names the pin, and adding the same again under another name of a file does not', async (t) => {
+  const { node, folder } = await makeNode(t)
+  for (const [file, name] of [['a'], ['b', 'release'], ['c']] as const) {
+    const path = join(folder, file)
+    await writeFile(path, 'content')
+    await node.add([{ path }], { name })
+  }
+  assert.deepEqual(kindsOf(await pinsOf(node)), ['recursive release'])
 })
 
 test('a direct pin keeps one block, and what was never pinned is told', async (t) => {
