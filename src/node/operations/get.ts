@@ -51,7 +51,11 @@ export interface GetParts extends FetchingParts {
 }
 
 /** @throws P2PError as `Api.get` says */
-export async function getRef(parts: GetParts, text: string, options: GetOptions): Promise<GetResult> {
+export async function getRef(
+  parts: GetParts,
+  text: string,
+  options: Options<GetTarget | PartTarget>,
+): Promise<GetResult> {
   return await parts.pins.holding((hold) => new Get(parts, parseRef(text), options, hold).run())
 }
 
@@ -77,6 +81,7 @@ export async function pinRef(
 /** Where it goes: as the caller of `get` says, or all of it into the store. */
 type Destination =
   | GetTarget
+  | PartTarget
   | {
       kind: 'store'
       names: Pick<NewPin, 'name' | 'suggestedName'>
@@ -85,7 +90,10 @@ type Destination =
 
 type AnyOutput = Output | StreamOutput | StoreOutput
 
-type Options = Omit<GetOptions, 'target'> & { target: Destination }
+/** To a stream, and of it so many bytes at most. */
+type PartTarget = Extract<GetTarget, { kind: 'stream' }> & { length: number | undefined }
+
+type Options<Target = Destination> = Omit<GetOptions, 'target'> & { target: Target }
 
 class Get {
   readonly #parts: GetParts
