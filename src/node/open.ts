@@ -228,6 +228,8 @@ class LocalNode implements Node {
 
   async *#roots() {
     const { pins, repo } = this.#parts
-    for await (const { cid, kind } of pins.list()) if (kind !== 'kept' || repo.config['seed.downloads']) yield cid
+    for await (const { cid, kind, blockBytes } of pins.list()) {
+      if (kind !== 'kept' || blockBytes !== undefined || repo.config['seed.downloads']) yield cid
+    }
   }
 }

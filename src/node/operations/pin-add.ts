@@ -43,7 +43,7 @@ async function pinBlock(parts: PinAddParts, { ref: text, name, ...options }: Pin
     fetching.exchange?.blockStored(blockKey(cid), block.byteLength)
     return {
       cid: cid.toString(),
-      kind: (await pins.get(cid))?.kind ?? 'direct',
+      kind: (await pins.get(cid))?.kind === 'recursive' ? 'recursive' : 'direct',
       bytes: block.byteLength,
       receivedBytes: fetching.session?.stats().receivedBytes ?? 0,
       seconds: (clock.monotonicMs() - startedAt) / SECOND_MS,

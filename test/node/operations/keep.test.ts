@@ -123,6 +123,19 @@ test('a direct pin keeps one block, and what was never pinned is told', async (t
   assert.equal((await verified(node)).result.problems, 0)
 })
 
+test('a download whose block is pinned by itself is listed as both', async (t) => {
+  const made = await makeNode(t)
+  const { node } = made
+  const cid = await addFolder(made, { film: randomBytes('film', 100) })
+  await node.run('pin-rm', { cids: [cid] })
+  await node.get(cid, { target: { kind: 'path', path: join(made.folder, 'copy') }, offline: true })
+  assert.equal((await node.run('pin-add', { ref: cid, direct: true })).kind, 'direct')
+  assert.deepEqual(kindsOf(await pinsOf(node)), ['direct copy', 'kept copy'])
+  assert.deepEqual(kindsOf(await pinsOf(node, false)), ['direct copy'])
+  const { pins, downloads } = await node.run('repo', {})
+  assert.deepEqual([pins, downloads], [1, 1])
+})
+
 test('of 200 blocks with a flipped bit none is served, all are found, and all are repaired', async (t) => {
   const files = Object.fromEntries(Array.from({ length: 220 }, (_, i) => [`file ${i}`, randomBytes(`file ${i}`, 500)]))
   const good = await makeNode(t, { serves: true })
