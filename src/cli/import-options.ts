@@ -13,6 +13,7 @@ export interface ImportFlags extends ImportSwitches {
   wrap?: boolean
   nocopy?: boolean
   rehash?: boolean
+  name?: string
   preserveMode?: boolean
   preserveMtime?: boolean
   mode?: number
@@ -52,6 +53,7 @@ export async function importOptionsFrom(flags: ImportFlags, cwd: string): Promis
     wrap: flags.wrap,
     copy: flags.nocopy !== true,
     rehash: flags.rehash,
+    name: flags.name,
     preserveMode: flags.preserveMode,
     preserveMtime: flags.preserveMtime,
     mode: flags.mode,

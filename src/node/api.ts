@@ -76,6 +76,8 @@ export interface AddOptions extends OperationOptions, ImportSwitches {
   rehash?: boolean | undefined
   /** Keep the roots from garbage collection. Default true. */
   pin?: boolean | undefined
+  /** What the pins are called. Default: as before, or else like the file or folder. */
+  name?: string | undefined
   /** Copy file content into the store. If false, files are served from where they stand; streams are copied always. Default true. */
   copy?: boolean | undefined
   /** Called for each root once it is durable, in the order of the sources. */
@@ -107,15 +109,10 @@ export type GetTarget =
   /** Inside this folder, under the name that the reference suggests. */
   | { kind: 'inside'; folder: string }
   /**
-   * In order to this writer; files only. From byte `offset` on (default 0), `length` bytes at most (default: all there
-   * are), and only the blocks that hold them. `write` resolves when more may be written.
+   * In order to this writer; files only. From byte `offset` on (default 0), and only the blocks that hold that. `write`
+   * resolves when more may be written.
    */
-  | {
-      kind: 'stream'
-      write: WriteBytes
-      offset?: number | undefined
-      length?: number | undefined
-    }
+  | { kind: 'stream'; write: WriteBytes; offset?: number | undefined }
 
 export interface GetOptions extends FetchingOptions {
   target: GetTarget

@@ -248,8 +248,8 @@ class LocalNode implements Node {
   }
 
   async *#roots() {
-    for await (const { cid, kind } of this.#parts.pins.list()) {
-      if (kind !== 'kept' || this.#announcesDownloads) yield cid
+    for await (const { cid, kind, blockBytes } of this.#parts.pins.list()) {
+      if (kind !== 'kept' || blockBytes !== undefined || this.#announcesDownloads) yield cid
     }
   }
 }

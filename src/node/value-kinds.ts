@@ -8,7 +8,7 @@ type Kind = 'boolean' | 'number' | 'number or null' | 'string' | 'strings' | 'pa
 /** A list names the words that are allowed; `undefined` among them stands for an option that may be left out. */
 export type ValueKind = Kind | `${Kind}?` | readonly (string | undefined)[]
 
-/** Numbers are none below zero; a path is absolute. */
+/** Numbers are whole, none below zero; a path is absolute. */
 type KindOf<T> = [T] extends [boolean]
   ? 'boolean'
   : [T] extends [number]

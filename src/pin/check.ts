@@ -13,7 +13,7 @@ import type { AbortOptions } from '../common/abort.ts'
 import { mapBounded } from '../common/concurrency.ts'
 import { hasCode, messageOf } from '../common/errors.ts'
 import { matchesCid } from '../dag/block.ts'
-import { type BlockKey, blockKey, isIdentity, multihashOfKey, rawCid } from '../dag/cid.ts'
+import { type BlockKey, blockKey, isIdentity, multihashOfKey, parseCid, rawCid } from '../dag/cid.ts'
 import { isLeaf, linksOf } from '../dag/links.ts'
 import { walkDag } from '../dag/walk.ts'
 import type { Pin, Pins } from './pins.ts'
@@ -24,14 +24,26 @@ const PARALLEL = 8
 export type Problem =
   /** A block file that holds something else, or cannot be read. */
   | { kind: 'corrupt-block'; cid: CID; reason: string }
-  /** A reference into a file of the user that has changed, has gone, or cannot be read. */
-  | { kind: 'dangling-reference'; cid: CID; reference: Reference; tree: TreeRecord; isFileUnchanged: boolean }
+  | ReferenceProblem
   /** A block that a pin needs and that is not here, or is no part of a DAG that can be read. */
   | { kind: 'missing-block'; cid: CID; root: CID; pin: Pin['kind']; reason: string }
   /** A block that a pin has and the index does not know of. */
   | { kind: 'unindexed-block'; cid: CID; root: CID; holder: string }
   /** What an interrupted write left. */
   | { kind: 'leftover'; path: string }
+
+type ReferenceProblem =
+  /** A reference into a file of the user that has changed or gone. What a download has left they may do with as they like. */
+  | {
+      kind: 'dangling-reference'
+      cid: CID
+      reference: Reference
+      tree: TreeRecord
+      isFileUnchanged: boolean
+      isDownload: boolean
+    }
+  /** A reference into a file of the user that could not be read, and may hold the block all the same. */
+  | { kind: 'unreadable-reference'; cid: CID; tree: TreeRecord; reason: string }
 
 export interface CheckParts {
   blocks: FsBlockStore
@@ -76,6 +88,10 @@ class Check {
   readonly #corrupt = new Map<BlockKey, string>()
   /** Blocks of which no reference can be used. */
   readonly #dangling = new Set<BlockKey>()
+  /** Blocks that lie in a file which could not be read. */
+  readonly #unreadable = new Set<BlockKey>()
+  /** Blocks with references that dangle, and that a pin may need. */
+  readonly #letGoLater = new Set<BlockKey>()
   /** Blocks that were reported as missing. */
   readonly #missing = new Set<BlockKey>()
 
@@ -96,6 +112,13 @@ class Check {
     // What was asked for comes first: a block is reported once, as part of what matters most.
     for (const isKept of [false, true]) {
       for await (const pin of pins.list()) if ((pin.kind === 'kept') === isKept) await this.#checkPin(pin)
+    }
+    // By now a pin has what it needs of them from others, or will not get it.
+    if (this.#letGoLater.size > 0) {
+      for await (const { key, places } of references.blocks()) {
+        this.#options.signal?.throwIfAborted()
+        if (this.#letGoLater.has(key)) await this.#reportDangling(key, places)
+      }
     }
     for (const [key, reason] of this.#corrupt) await this.#report({ kind: 'corrupt-block', cid: cidOf(key), reason })
     for (const path of await leftovers()) await this.#report({ kind: 'leftover', path })
@@ -120,27 +143,43 @@ class Check {
     onChecked?.(this.#counts)
   }
 
-  /** Of what a download is still building nothing is promised. */
   async #checkReferences(key: BlockKey, places: PlacedReference[]): Promise<void> {
-    const { references } = this.#parts
-    const cid = cidOf(key)
-    const finished = places.filter(({ tree }) => tree.state === 'finished')
+    const finished = places.filter(isFinished)
     if (finished.length === 0) return
     this.#counts.references++
     let usable = false
-    for (const { reference, tree } of finished) {
-      const bytes = await references.read(reference, cid).catch((error) => {
-        if (!hasCode(error, 'io')) throw error
-        return undefined
-      })
-      if (bytes !== undefined) usable = true
-      else {
-        const isFileUnchanged = await references.isFileUnchanged(reference).catch(() => true)
-        await this.#report({ kind: 'dangling-reference', cid, reference, tree, isFileUnchanged })
-      }
+    for (const place of finished) {
+      const problem = await this.#problemAt(cidOf(key), place)
+      if (problem === undefined) usable = true
+      else if (problem.kind === 'unreadable-reference') {
+        this.#unreadable.add(key)
+        await this.#report(problem)
+      } else if (problem.isDownload) await this.#report(problem)
+      else this.#letGoLater.add(key)
     }
     if (!usable) this.#dangling.add(key)
     this.#options.onChecked?.(this.#counts)
+  }
+
+  /** Reports the references that {@link #checkReferences} has left for later. */
+  async #reportDangling(key: BlockKey, places: PlacedReference[]): Promise<void> {
+    for (const place of places.filter(isFinished)) {
+      const problem = await this.#problemAt(cidOf(key), place)
+      if (problem?.kind === 'dangling-reference' && !problem.isDownload) await this.#report(problem)
+    }
+  }
+
+  async #problemAt(cid: CID, { reference, tree }: PlacedReference): Promise<ReferenceProblem | undefined> {
+    const { references, pins } = this.#parts
+    try {
+      if ((await references.read(reference, cid)) !== undefined) return undefined
+      const isFileUnchanged = await references.isFileUnchanged(reference)
+      const isDownload = tree.root !== undefined && (await pins.get(parseCid(tree.root)))?.kind === 'kept'
+      return { kind: 'dangling-reference', cid, reference, tree, isFileUnchanged, isDownload }
+    } catch (error) {
+      if (!hasCode(error, 'io')) throw error
+      return { kind: 'unreadable-reference', cid, tree, reason: error.message }
+    }
   }
 
   async #checkPin(pin: Pin): Promise<void> {
@@ -202,6 +241,8 @@ class Check {
     // Entries that could not be made have never been here.
     if (pin.isPartial === true && !this.#corrupt.has(key)) return false
     if (this.#missing.has(key)) return false
+    // That is said already, and the file may be readable again in a moment.
+    if (this.#unreadable.has(key) && !this.#corrupt.has(key)) return false
     this.#corrupt.delete(key)
     const isMended = await this.#report({ kind: 'missing-block', cid, root: pin.cid, pin: pin.kind, reason })
     if (isMended) this.#dangling.delete(key)
@@ -215,6 +256,11 @@ class Check {
     if (isMended) this.#counts.mended++
     return isMended
   }
+}
+
+/** Of what a download is still building nothing is promised. */
+function isFinished({ tree }: PlacedReference): boolean {
+  return tree.state === 'finished'
 }
 
 function cidOf(key: BlockKey): CID {

@@ -27,13 +27,18 @@ export interface Pin {
   createdAt: number
   /** Of a kept root: not all of the DAG is here, since some entries could not be made. */
   isPartial?: boolean | undefined
+  /** Of a kept root whose block is pinned directly besides: the bytes of that, which stays when the rest is given up. */
+  blockBytes?: number | undefined
   /** Milliseconds since 1970, of a kept root: it was fetched or asked for. */
   usedAt?: number | undefined
   /** Whose records in the index are the blocks of this pin. */
   holder: HolderId
 }
 
-export type NewPin = Pick<Pin, 'cid' | 'name' | 'bytes' | 'kind' | 'isPartial'>
+export interface NewPin extends Pick<Pin, 'cid' | 'name' | 'bytes' | 'kind' | 'isPartial'> {
+  /** What it is called if neither `name` nor an earlier pin says. */
+  suggestedName?: string | undefined
+}
 
 type PinRecord = Omit<Pin, 'cid'> & { cid: string }
 
@@ -136,14 +141,15 @@ export class Pins {
   /**
    * Stops keeping a root; durable when it returns. Its blocks stay until gc.
    *
-   * @param options - `kind`: only if it is of this kind
+   * @param options - `kind`: only as far as it is of this kind
    * @returns false if there was nothing to remove
    */
   async remove(cid: CID, { kind }: { kind?: PinKind } = {}): Promise<boolean> {
     return await this.#lock.run(blockKey(cid), async () => {
       const present = await this.get(cid)
       if (present === undefined || (kind !== undefined && present.kind !== kind)) return false
-      await this.#space.del(cid.multihash.bytes, { sync: true })
+      if (kind === 'kept' && present.blockBytes !== undefined) await this.#keepBlock(present, present.blockBytes)
+      else await this.#space.del(cid.multihash.bytes, { sync: true })
       await this.#forget(present.holder)
       return true
     })
@@ -195,28 +201,41 @@ export class Pins {
     return this.#holds.has(holder) || this.#pinned.has(holder)
   }
 
-  #merged(pin: NewPin, present: Pin | undefined, hold: Hold): Pin {
+  #merged({ suggestedName, ...pin }: NewPin, present: Pin | undefined, hold: Hold): Pin {
     const now = this.#clock.wallMs()
+    const name = pin.name ?? present?.name ?? suggestedName
     if (present === undefined) {
       const isKept = pin.kind === 'kept'
       const isPartial = isKept ? pin.isPartial : undefined
-      return { ...pin, isPartial, createdAt: now, usedAt: isKept ? now : undefined, holder: hold.id }
+      return { ...pin, name, isPartial, createdAt: now, usedAt: isKept ? now : undefined, holder: hold.id }
     }
     // Read as raw, the same bytes have no children: these must not fall out of what is kept.
-    const wanted = pin.cid.code === RAW && present.cid.code !== RAW ? 'direct' : pin.kind
-    const hasChildren = wanted !== 'direct' && pin.cid.code !== present.cid.code
-    const kind = STRENGTH[wanted] > STRENGTH[present.kind] ? wanted : present.kind
-    const root = wanted === 'direct' ? present : pin
+    const isBlock = pin.kind === 'direct' || (pin.cid.code === RAW && present.cid.code !== RAW)
+    const root = isBlock ? present : pin
+    const kind = strongestOf(present.kind, isBlock && pin.kind === 'recursive' ? 'direct' : pin.kind)
+    const isDownload = kind !== 'recursive' && root.kind === 'kept'
+    const hasChildren = !isBlock && pin.cid.code !== present.cid.code
     return {
       cid: root.cid,
       bytes: root.bytes,
-      name: pin.name ?? present.name,
-      kind,
-      isPartial: kind === 'kept' ? pin.isPartial : undefined,
+      name,
+      kind: isDownload ? 'kept' : kind,
+      isPartial: isDownload ? root.isPartial : undefined,
+      blockBytes: isDownload ? (pinnedBlockBytes(present) ?? pinnedBlockBytes(pin)) : undefined,
       createdAt: present.createdAt,
-      usedAt: kind === 'kept' ? now : undefined,
-      holder: wanted === 'direct' || (present.kind === 'recursive' && !hasChildren) ? present.holder : hold.id,
+      usedAt: isDownload ? now : undefined,
+      holder: isBlock || (present.kind === 'recursive' && !hasChildren) ? present.holder : hold.id,
     }
+  }
+
+  /** Makes a direct pin of a kept root. */
+  async #keepBlock({ cid, name, createdAt }: Pin, bytes: number): Promise<void> {
+    await this.holding(async (hold) => {
+      await hold.add([cid])
+      const pin: Pin = { cid, name, bytes, kind: 'direct', createdAt, holder: hold.id }
+      await this.#database.write([...hold.unwritten(), this.#put(pin)], { sync: true })
+      this.#pinned.add(hold.id)
+    })
   }
 
   #put({ cid, ...pin }: Pin) {
@@ -242,6 +261,15 @@ export class Pins {
       throw error
     }
   }
+}
+
+function strongestOf(one: PinKind, other: PinKind): PinKind {
+  return STRENGTH[one] > STRENGTH[other] ? one : other
+}
+
+/** Of a root whose block is pinned by itself. */
+function pinnedBlockBytes({ kind, bytes, blockBytes }: Pick<Pin, 'kind' | 'bytes' | 'blockBytes'>): number | undefined {
+  return kind === 'kept' ? blockBytes : bytes
 }
 
 function decodePin(value: Uint8Array): Pin {

@@ -25,6 +25,8 @@ export async function repair(parts: RepairParts, problem: Problem): Promise<bool
       return await replace(parts, problem.cid)
     case 'dangling-reference':
       return await letGo(parts, problem)
+    case 'unreadable-reference':
+      return false
     case 'missing-block':
       return await fetchAgain(parts, problem)
     case 'unindexed-block':
@@ -39,7 +41,7 @@ export async function repair(parts: RepairParts, problem: Problem): Promise<bool
 /** No pin lacks it: it lies in a file of the user too, or nobody needs it. */
 async function replace(parts: RepairParts, cid: CID): Promise<boolean> {
   if (!(await setAside(parts, cid))) return false
-  const bytes = await parts.references.get(cid)
+  const bytes = await unlessUnreadable(parts.references.get(cid))
   if (bytes !== undefined) await parts.blocks.put(cid, bytes)
   return true
 }
@@ -53,14 +55,25 @@ async function setAside({ blocks }: RepairParts, cid: CID): Promise<boolean> {
   }
 }
 
-/** The user may do as they like with what they have downloaded; a pin that needs the block gets it from others. */
+/** What is needed stays until it is here without this file, whose disk may only not be mounted. */
 async function letGo(
-  { references, pins }: RepairParts,
-  { cid, reference, tree, isFileUnchanged }: Extract<Problem, { kind: 'dangling-reference' }>,
+  { blocks, references, pins }: RepairParts,
+  { cid, reference, tree, isFileUnchanged, isDownload }: Extract<Problem, { kind: 'dangling-reference' }>,
 ): Promise<boolean> {
+  if (!isDownload && (await pins.isHeld(blockKey(cid)))) {
+    const elsewhere = await unlessUnreadable(blocks.get(cid).then((bytes) => bytes ?? references.get(cid)))
+    if (elsewhere === undefined) return false
+  }
   await references.drop(reference.fileId, blockKey(cid))
   if (tree.root !== undefined && !isFileUnchanged) await pins.markPartial(parseCid(tree.root))
   return true
+}
+
+async function unlessUnreadable(reading: Promise<Uint8Array | undefined>): Promise<Uint8Array | undefined> {
+  return await reading.catch((error) => {
+    if (hasCode(error, 'io')) return undefined
+    throw error
+  })
 }
 
 async function fetchAgain(parts: RepairParts, { cid, root }: { cid: CID; root: CID }): Promise<boolean> {

@@ -51,6 +51,7 @@ export const ADD_OPTIONS = {
   inline: 'boolean?',
   inlineLimit: 'number?',
   pin: 'boolean?',
+  name: 'string?',
   copy: 'boolean?',
 } as const satisfies OptionKinds<AddOptions, 'onRoot'>
 

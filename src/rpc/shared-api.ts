@@ -28,6 +28,7 @@ import { HolderGone, RemoteApi, SAY_WAIT_AFTER_MS } from './client.ts'
 import { ReplayableInput } from './replayable-input.ts'
 import type { ApiServer } from './server.ts'
 import { findSocket, type SocketPlaces } from './socket.ts'
+import { Told } from './told.ts'
 
 /** Between two attempts, at random, so that those who wait do not all come at once. */
 const RETRY_MS = { least: 20, most: 120 }
@@ -38,6 +39,13 @@ export interface SharedApiOptions extends Omit<NodeOptions, 'role'> {
   role?: NodeOptions['role'] | undefined
   /** Called with the node once the repo is held here, before anything is done with it. */
   onHold?: ((node: Node) => Promise<void>) | undefined
+}
+
+interface Attempt {
+  /** A holder that has ended had begun to answer. */
+  resumed: boolean
+  /** The repo is held here, so that nobody has to go on elsewhere. */
+  isLast: boolean
 }
 
 export class SharedApi implements Api {
@@ -51,14 +59,14 @@ export class SharedApi implements Api {
   async add(sources: AddSource[], options: AddOptions = {}): Promise<AddResult> {
     const told = new Told()
     const inputs = sources.map((source) => ('content' in source ? new ReplayableInput(source.content) : undefined))
-    return await this.#withApi(options, (api) => {
-      told.startOver()
+    return await this.#withApi(options, (api, attempt) => {
+      told.startOver(attempt)
       return api.add(
         sources.map((source, index) => ({ ...source, ...(inputs[index] && { content: inputs[index].read() }) })),
         {
           ...options,
           onRoot: (root) => {
-            if (told.isNew(`${root.cid} ${root.path}`)) options.onRoot?.(root)
+            if (told.isNew(() => `${root.cid} ${root.path}`)) options.onRoot?.(root)
           },
         },
       )
@@ -86,15 +94,15 @@ export class SharedApi implements Api {
     const told = new Told()
     const input = content && new ReplayableInput(content)
     const bytes = write && new ResumedBytes(write)
-    return await this.#withApi(options, (api) => {
-      told.startOver()
+    return await this.#withApi(options, (api, attempt) => {
+      told.startOver(attempt)
       const canSeek = bytes !== undefined && resume !== undefined
       const startAt = canSeek ? bytes.writtenBytes : 0
       return api.run(name, {
         ...(canSeek ? resume(options, startAt) : options),
         ...(onEvent && {
           onEvent: (event: object) =>
-            told.isNew(ordersEvents ? '' : JSON.stringify(event)) ? onEvent(event) : undefined,
+            told.isNew(() => (ordersEvents ? '' : JSON.stringify(event))) ? onEvent(event) : undefined,
         }),
         ...(input && { content: input.read() }),
         ...(bytes && { write: bytes.writerFrom(startAt) }),
@@ -113,17 +121,17 @@ export class SharedApi implements Api {
   /** @throws P2PError `repo-held` if the repo can neither be opened nor used through its holder for too long */
   async #withApi<T>(
     options: AbortOptions & { onProgress?: OnProgress | undefined },
-    work: (api: Api, attempt: { resumed: boolean }) => Promise<T>,
+    work: (api: Api, attempt: Attempt) => Promise<T>,
   ) {
     const { signal, onProgress } = options
     const patience = new Patience(this.#options.holdTimeoutMs, onProgress)
     let resumed = false
     for (;;) {
       signal?.throwIfAborted()
-      if (this.#own !== undefined) return await work(this.#own.node, { resumed })
+      if (this.#own !== undefined) return await work(this.#own.node, { resumed, isLast: true })
       const remote = await this.#findHolder()
       try {
-        if (remote !== undefined) return await work(remote, { resumed })
+        if (remote !== undefined) return await work(remote, { resumed, isLast: false })
       } catch (error) {
         if (!(error instanceof HolderGone)) throw error
         if (error.hadAnswered) {
@@ -226,24 +234,5 @@ class ResumedBytes {
       await this.#write(rest)
       this.writtenBytes += rest.byteLength
     }
-  }
-}
-
-/** What an operation that starts over has told already, and must not tell again. */
-class Told {
-  /** How often each has been told, and how often it has come up since the operation started over. */
-  readonly #counts = new Map<string, { told: number; seen: number }>()
-
-  startOver(): void {
-    for (const count of this.#counts.values()) count.seen = 0
-  }
-
-  isNew(key: string): boolean {
-    const count = this.#counts.get(key) ?? { told: 0, seen: 0 }
-    this.#counts.set(key, count)
-    count.seen++
-    if (count.seen <= count.told) return false
-    count.told = count.seen
-    return true
   }
 }

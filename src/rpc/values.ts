@@ -71,8 +71,9 @@ function isOfKind(value: unknown, kind: ValueKind): boolean {
   }
 }
 
+/** JSON has fractions, and numbers that are too large for it come as Infinity: counts are neither. */
 function isNumber(value: unknown): boolean {
-  return typeof value === 'number' && value >= 0
+  return Number.isSafeInteger(value) && (value as number) >= 0
 }
 
 /** The holder has another current folder than its callers. */

@@ -10,7 +10,7 @@ import { parseCid } from '../../src/dag/cid.ts'
 import { damaged } from '../support/blocks.ts'
 import { writeRandomFile } from '../support/bytes.ts'
 import { canRun } from '../support/child-module.ts'
-import { addPath, runP2p } from '../support/processes.ts'
+import { addPath, runP2p, startServe } from '../support/processes.ts'
 import { makeTempDir } from '../support/temp.ts'
 
 const noStrace = canRun('strace', '-f', '-e', 'trace=none', 'true') ? false : 'needs strace'
@@ -44,6 +44,23 @@ test('verify prints the CIDs of what is wrong, each alone on a line, and ends wi
   assert.deepEqual((await run('pin', 'rm', cid)).lines, [cid])
   assert.match((await run('gc')).lines.join(), /^Freed 3\.0 MiB \(\d+ bytes\) in 3 blocks\.$/)
   assert.deepEqual((await run('verify')).code, 0)
+})
+
+test('pin add and verify fetch from the peers that are named, and from nobody with --offline', async (t) => {
+  const folder = await makeTempDir(t)
+  await writeRandomFile(join(folder, 'film'), 'film', 3 * MiB)
+  const cid = await addPath(join(folder, 'seeder'), join(folder, 'film'))
+  const seeder = await startServe(t, join(folder, 'seeder'))
+  const repo = join(folder, 'repo')
+  const codeOf = async (...args: string[]) => (await runP2p([...args, '--peer', seeder.multiaddr], { repo })).code
+  assert.equal(await codeOf('pin', 'add', cid, '--offline'), 3)
+  assert.equal(await codeOf('pin', 'add', cid), 0)
+
+  const { dir, file } = sharding.encode(parseCid(cid))
+  const path = join(repo, 'blocks', dir, file)
+  await writeFile(path, damaged(await readFile(path)))
+  assert.equal(await codeOf('verify', '--repair', '--offline'), 8)
+  assert.equal(await codeOf('verify', '--repair'), 0)
 })
 
 test('every file of a pinned download is synced before that is said, small ones too', { skip: noStrace }, async (t) => {

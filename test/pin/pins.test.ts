@@ -67,6 +67,54 @@ test('a pin is never weakened, and keeps its age', async (t) => {
   assert.deepEqual([pin?.kind, pin?.name, pin?.createdAt, rest.length], ['recursive', 'first', createdAt, 0])
 })
 
+test('a name is what was asked for last, and what a file is called only if nobody asked', async (t) => {
+  const { pins } = await open(t)
+  const { cid } = randomBlock('root', 10)
+  const nameAfter = async (names: Pick<NewPin, 'name' | 'suggestedName'>) => {
+    await keep(pins, { cid, ...names, bytes: 10, kind: 'recursive' })
+    return (await pins.get(cid))?.name
+  }
+  assert.equal(await nameAfter({}), undefined)
+  assert.equal(await nameAfter({ suggestedName: 'film' }), 'film')
+  assert.equal(await nameAfter({ name: 'release', suggestedName: 'film' }), 'release')
+  assert.equal(await nameAfter({ suggestedName: 'tmp.bin' }), 'release')
+  assert.equal(await nameAfter({ name: 'final' }), 'final')
+})
+
+test('a download and a direct pin of its root stay two things, whichever came first', async (t) => {
+  const { pins } = await open(t)
+  const [root, leaf] = [randomBlock('root', 10).cid, randomBlock('leaf', 10).cid]
+  const direct = () => keep(pins, { cid: root, bytes: 10, kind: 'direct' })
+  const download = () => keep(pins, { cid: root, bytes: 5000, kind: 'kept', isPartial: true }, [root, leaf])
+  const heldNow = async () => [await pins.isHeld(blockKey(root)), await pins.isHeld(blockKey(leaf))]
+  for (const steps of [
+    [direct, download],
+    [download, direct],
+    [download, direct, download, direct],
+  ]) {
+    for (const step of steps) await step()
+    const { kind, bytes, blockBytes, isPartial } = (await pins.get(root))!
+    assert.deepEqual(
+      { kind, bytes, blockBytes, isPartial },
+      { kind: 'kept', bytes: 5000, blockBytes: 10, isPartial: true },
+    )
+    assert.deepEqual(await heldNow(), [true, true])
+
+    assert.equal(await pins.remove(root, { kind: 'kept' }), true)
+    const left = (await pins.get(root))!
+    assert.deepEqual([left.kind, left.bytes, left.usedAt], ['direct', 10, undefined])
+    assert.deepEqual(await heldNow(), [true, false])
+    assert.equal(await pins.remove(root, { kind: 'kept' }), false)
+    await pins.remove(root)
+    assert.deepEqual(await heldNow(), [false, false])
+  }
+  await download()
+  await direct()
+  await keep(pins, { cid: root, bytes: 5000, kind: 'recursive' }, [root, leaf])
+  const { kind, blockBytes } = (await pins.get(root))!
+  assert.deepEqual([kind, blockBytes], ['recursive', undefined])
+})
+
 test('pinning the bytes of a folder node as raw does not lose the folder', async (t) => {
   const { pins } = await open(t)
   const raw = randomBlock('node', 10).cid

@@ -16,7 +16,16 @@ const KINDS = {
 test('values of their kinds are taken as they are', () => {
   for (const values of [
     { count: 0 },
-    { count: 1.5, flag: false, limit: null, name: '', names: [], path: '/', paths: ['/a', '/b'], word: 'two' },
+    {
+      count: Number.MAX_SAFE_INTEGER,
+      flag: false,
+      limit: null,
+      name: '',
+      names: [],
+      path: '/',
+      paths: ['/a', '/b'],
+      word: 'two',
+    },
   ]) {
     assert.deepEqual(readValues(JSON.parse(JSON.stringify(values)), KINDS, 'options'), values)
   }
@@ -26,6 +35,9 @@ test('values of other kinds are refused, by their name', () => {
   const rows: [string, object][] = [
     ['options.count', {}],
     ['options.count', { count: -1 }],
+    ['options.count', { count: 1.5 }],
+    ['options.count', JSON.parse('{ "count": 1e999 }')],
+    ['options.limit', { count: 1, limit: 2 ** 53 }],
     ['options.count', { count: null }],
     ['options.flag', { count: 1, flag: 1 }],
     ['options.flag', { count: 1, flag: null }],

@@ -70,6 +70,11 @@ export function assertPossible(paths: string[], flags: ImportFlags): void {
   if (paths.filter((path) => path === STDIN).length > 1) {
     throw new P2PError('usage', 'stdin can be read once only', { hint: 'Give "-" a single time.' })
   }
+  if (paths.length > 1 && flags.name !== undefined && flags.wrap !== true) {
+    throw new P2PError('usage', '--name is for one path', {
+      hint: 'Add the paths one after the other, or make one folder of them with --wrap.',
+    })
+  }
   if (paths.includes('')) {
     throw new P2PError('usage', 'An empty path names nothing', { hint: 'The current folder is ".".' })
   }

@@ -20,7 +20,7 @@ export interface PinLsFlags extends HoldFlags {
 
 /** @throws P2PError as `pin-add` of `Api.run` does */
 export async function pinAdd(context: Context, ref: string, { name, direct, ...flags }: PinAddFlags): Promise<Outcome> {
-  const options = { ref, name, direct, ...fetchingOptions(context, flags) }
+  const options = { ref, name, direct, ...(await fetchingOptions(context, flags)) }
   const result = await runOperation(context, needsOf('add', flags), 'pin-add', options)
   context.output.resultLine(result.cid)
   return { result: { ...result }, summary: [`Pinned ${formatBytes(result.bytes)}.`] }

@@ -28,7 +28,7 @@ export async function verify(context: Context, { repair, ...flags }: VerifyFlags
     }
     await output.taken()
   }
-  const options = { repair, ...fetchingOptions(context, flags), onEvent: tell }
+  const options = { repair, ...(await fetchingOptions(context, flags)), onEvent: tell }
   const needs = { command: 'p2p verify', holdTimeoutMs: flags.timeout }
   const result = await runOperation(context, needs, 'verify', options)
   return { result: { ...result }, summary: summaryOf(result), failure: failureOf(result, repair === true) }

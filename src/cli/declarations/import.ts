@@ -8,6 +8,7 @@ const HOW = 'What decides the CID, each as in Kubo:'
 
 export function addImportFlags(command: Command): Command {
   command
+    .option('--name <name>', 'a name for it in "pin ls" (default: that of the file or folder)')
     .optionsGroup(WHAT)
     .option('--hidden', 'take in files and folders whose name starts with a dot')
     .option('--ignore <pattern>', 'leave out what matches, by the rules of gitignore; repeats', collect)

@@ -51,7 +51,7 @@ export const declareKeep: Declare = (program, run) => {
     .summary('check everything in the repo, and repair it')
     .description(
       'Hashes every block again and walks every pin. Prints the CID of each block that is damaged or missing, one a ' +
-        'line, and ends with exit code 8 if there is one. Changes nothing without --repair.',
+        'line, and ends with exit code 8 if there is one. Mends nothing without --repair.',
     )
     .option('--repair', 'fetch what is damaged or missing from others, and forget what is not needed')
   addFetching(verify).action((flags) =>

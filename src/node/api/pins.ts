@@ -72,7 +72,13 @@ export interface VerifyOptions extends FetchingOptions {
 }
 
 export interface VerifiedProblem {
-  kind: 'corrupt-block' | 'dangling-reference' | 'missing-block' | 'unindexed-block' | 'leftover'
+  kind:
+    | 'corrupt-block'
+    | 'dangling-reference'
+    | 'unreadable-reference'
+    | 'missing-block'
+    | 'unindexed-block'
+    | 'leftover'
   /** null for a file that was left over. */
   cid: string | null
   /** The root of the pin, or download, that needs the block. */

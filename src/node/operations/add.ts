@@ -207,11 +207,15 @@ class AddRun {
     }
   }
 
-  async #keep(root: { path: string; cid: CID; bytes: number }, name: string, hold: Hold | undefined): Promise<void> {
+  async #keep(
+    root: { path: string; cid: CID; bytes: number },
+    suggestedName: string,
+    hold: Hold | undefined,
+  ): Promise<void> {
     const { path, cid, bytes } = root
-    const { pin = true, onRoot } = this.#options
+    const { pin = true, name, onRoot } = this.#options
     if (pin && hold !== undefined) {
-      await this.#parts.pins?.add({ cid, name, bytes, kind: 'recursive' }, hold)
+      await this.#parts.pins?.add({ cid, name, suggestedName, bytes, kind: 'recursive' }, hold)
       await this.#parts.memory?.pinned(cid, hold)
     }
     const added: AddedRoot = { path, cid: cid.toString(), bytes }

@@ -36,14 +36,19 @@ export async function blockStat(parts: FetchingParts, options: BlockOptions): Pr
 }
 
 /** @throws P2PError as `Api.run` says of it */
-export async function blockPut({ store }: { store: BlockStore }, options: BlockPutOptions): Promise<BlockStat> {
+export async function blockPut(
+  { store, pins }: { store: BlockStore; pins: Pick<Pins, 'holding'> },
+  options: BlockPutOptions,
+): Promise<BlockStat> {
   const { content, signal } = options
   const bytes = await readAll(readContent(content, { signal }))
   const cid = cidOf(bytes, options)
   // A node that cannot be read would stop whoever walks over it.
   if (hasKnownLinks(cid)) linksOf(cid, bytes)
-  await store.put(cid, bytes, { signal })
-  await store.sync({ signal })
+  await pins.holding(async (hold) => {
+    await hold.over(store).put(cid, bytes, { signal })
+    await store.sync({ signal })
+  })
   return { cid: cid.toString(), bytes: bytes.byteLength }
 }
 

@@ -6,7 +6,7 @@
 import type { CID } from 'multiformats/cid'
 import type { BlockStore } from '../../blockstore/blockstore.ts'
 import type { Clock } from '../../common/clock.ts'
-import { P2PError } from '../../common/errors.ts'
+import { hasCode, P2PError } from '../../common/errors.ts'
 import type { OnProgress } from '../../common/progress.ts'
 import { formatDuration, KiB, MINUTE_MS } from '../../common/units.ts'
 import type { BlockReader } from '../../dag/block.ts'
@@ -52,7 +52,7 @@ export interface Watched {
 export class Fetching {
   /** Everything that is here or at others. Whatever waits for a block rejects when the fetching ends. */
   readonly blocks: BlockService
-  /** The same for nodes: those that come from others stay in the store, so that they are here for the next look. */
+  /** The same for nodes: those that come from others stay in the store, if there is room, for the next look. */
   readonly nodes: BlockReader = {
     fetch: async (cid, options) => {
       const block = await this.blocks.fetch(cid, options)
@@ -72,6 +72,8 @@ export class Fetching {
   #session: Session | undefined
   #exchange: Exchange | undefined
   #sources: Sources | undefined
+  /** There was no room for a block, and looking for some takes long. */
+  #isFull = false
   #lastDone = 0
   #lastReceivedBytes = 0
   #lastProgressAt: number
@@ -123,9 +125,15 @@ export class Fetching {
     return this.#opening
   }
 
-  /** Stores a block if it may have come from others. */
+  /** Stores a block if it may have come from others, as long as there is room: nobody has asked to keep it. */
   async keep(cid: CID, block: Uint8Array): Promise<void> {
-    if (this.#session !== undefined) await this.#parts.store.put(cid, block)
+    if (this.#session === undefined || this.#isFull) return
+    try {
+      await this.#parts.store.put(cid, block)
+    } catch (error) {
+      if (!hasCode(error, 'disk-full')) throw error
+      this.#isFull = true
+    }
   }
 
   async close(): Promise<void> {

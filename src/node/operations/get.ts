@@ -28,7 +28,7 @@ import { StreamOutput } from '../../files/stream-output.ts'
 import { ensureFolder, requireFolderOf } from '../../files/target.ts'
 import { completeDag } from '../../pin/complete-dag.ts'
 import type { Hold } from '../../pin/hold.ts'
-import type { Pins } from '../../pin/pins.ts'
+import type { NewPin, Pins } from '../../pin/pins.ts'
 import { type ExportProgress, exportTree } from '../../unixfs/exporter.ts'
 import { resolvePath } from '../../unixfs/path.ts'
 import type { FetchingOptions } from '../api/operation.ts'
@@ -52,7 +52,11 @@ export interface GetParts extends FetchingParts {
 }
 
 /** @throws P2PError as `Api.get` says */
-export async function getRef(parts: GetParts, text: string, options: GetOptions): Promise<GetResult> {
+export async function getRef(
+  parts: GetParts,
+  text: string,
+  options: Options<GetTarget | PartTarget>,
+): Promise<GetResult> {
   return await parts.pins.holding((hold) => new Get(parts, parseRef(text), options, hold).run())
 }
 
@@ -70,7 +74,8 @@ export async function pinRef(
   const ref = parseRef(text)
   const { pins, store } = parts
   const durable = async (root: CID) => ((await pins.get(root))?.kind === 'recursive' ? store : NOTHING)
-  const target: Destination = { kind: 'store', name: name ?? ref.filename ?? ref.path.at(-1), durable }
+  const names = { name, suggestedName: ref.filename ?? ref.path.at(-1) }
+  const target: Destination = { kind: 'store', names, durable }
   return await pins.holding((hold) => new Get(parts, ref, { ...options, target, copy: true, pin: true }, hold).run())
 }
 
@@ -80,11 +85,21 @@ type Durable = Pick<BlockStore, 'size'>
 const NOTHING: Durable = { size: async () => undefined }
 
 /** Where it goes: as the caller of `get` says, or all of it into the store. */
-type Destination = GetTarget | { kind: 'store'; name: string | undefined; durable: (root: CID) => Promise<Durable> }
+type Destination =
+  | GetTarget
+  | PartTarget
+  | {
+      kind: 'store'
+      names: Pick<NewPin, 'name' | 'suggestedName'>
+      durable: (root: CID) => Promise<Durable>
+    }
 
 type AnyOutput = Output | StreamOutput | StoreOutput
 
-type Options = Omit<GetOptions, 'target'> & { target: Destination }
+/** To a stream, and of it so many bytes at most. */
+type PartTarget = Extract<GetTarget, { kind: 'stream' }> & { length: number | undefined }
+
+type Options<Target = Destination> = Omit<GetOptions, 'target'> & { target: Target }
 
 class Get {
   readonly #parts: GetParts
@@ -258,12 +273,9 @@ class Get {
     await this.#parts.store.sync()
     const kind = this.#options.pin === true ? 'recursive' : 'kept'
     const { target: wanted } = this.#options
-    const name = wanted.kind === 'store' ? wanted.name : target && basename(target)
+    const names = wanted.kind === 'store' ? wanted.names : { suggestedName: target && basename(target) }
     const bytes = this.#exported.bytes
-    await this.#parts.pins.add(
-      { cid: root, ...(name && { name }), bytes, kind, ...(isPartial && { isPartial }) },
-      this.#hold,
-    )
+    await this.#parts.pins.add({ cid: root, ...names, bytes, kind, ...(isPartial && { isPartial }) }, this.#hold)
   }
 
   /** Fetches what the result leaves out, so that the whole can be pinned. */

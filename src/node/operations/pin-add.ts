@@ -37,12 +37,13 @@ async function pinBlock(parts: PinAddParts, { ref: text, name, ...options }: Pin
     await pins.holding(async (hold) => {
       await hold.over(blocks).put(cid, block, { signal })
       await blocks.sync({ signal })
-      await pins.add({ cid, name, bytes: block.byteLength, kind: 'direct' }, hold)
+      const suggestedName = ref.filename ?? ref.path.at(-1)
+      await pins.add({ cid, name, suggestedName, bytes: block.byteLength, kind: 'direct' }, hold)
     })
     fetching.exchange?.blockStored(blockKey(cid), block.byteLength)
     return {
       cid: cid.toString(),
-      kind: (await pins.get(cid))?.kind ?? 'direct',
+      kind: (await pins.get(cid))?.kind === 'recursive' ? 'recursive' : 'direct',
       bytes: block.byteLength,
       receivedBytes: fetching.session?.stats().receivedBytes ?? 0,
       seconds: (clock.monotonicMs() - startedAt) / SECOND_MS,

@@ -1,7 +1,7 @@
 /** `pin rm` and `pin ls`. */
 
 import { parseCid } from '../../dag/cid.ts'
-import type { Pins } from '../../pin/pins.ts'
+import type { Pin, Pins } from '../../pin/pins.ts'
 import type { PinEntry, PinLsOptions, PinLsResult, PinRmOptions, PinRmResult } from '../api/pins.ts'
 
 /** @throws P2PError as `Api.run` says of it */
@@ -26,19 +26,26 @@ export async function pinLs(
   { all = false, onEvent, signal }: PinLsOptions,
 ): Promise<PinLsResult> {
   let count = 0
-  for await (const { cid, kind, name = null, bytes, createdAt, usedAt } of pins.list()) {
+  for await (const pin of pins.list()) {
     signal?.throwIfAborted()
-    if (kind === 'kept' && !all) continue
-    count++
-    const entry: PinEntry = {
-      cid: cid.toString(),
-      kind,
-      name,
-      bytes,
-      createdAt: new Date(createdAt).toISOString(),
-      usedAt: usedAt === undefined ? null : new Date(usedAt).toISOString(),
+    for (const entry of entriesOf(pin)) {
+      if (entry.kind === 'kept' && !all) continue
+      count++
+      await onEvent?.(entry)
     }
-    await onEvent?.(entry)
   }
   return { pins: count }
+}
+
+/** Two for a download whose block is pinned by itself. */
+function entriesOf({ cid, kind, name, bytes, blockBytes, createdAt, usedAt }: Pin): PinEntry[] {
+  const entry: PinEntry = {
+    cid: cid.toString(),
+    kind,
+    name: name ?? null,
+    bytes,
+    createdAt: new Date(createdAt).toISOString(),
+    usedAt: usedAt === undefined ? null : new Date(usedAt).toISOString(),
+  }
+  return blockBytes === undefined ? [entry] : [entry, { ...entry, kind: 'direct', bytes: blockBytes, usedAt: null }]
 }

@@ -19,9 +19,9 @@ export async function repo(
     downloads: 0,
     maxBytes: repo.config['store.maxSize'],
   }
-  for await (const { kind } of pins.list()) {
+  for await (const { kind, blockBytes } of pins.list()) {
     if (kind === 'kept') result.downloads++
-    else result.pins++
+    if (kind !== 'kept' || blockBytes !== undefined) result.pins++
   }
   for await (const { places } of references.blocks()) {
     signal?.throwIfAborted()

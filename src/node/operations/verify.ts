@@ -1,6 +1,7 @@
 /** `verify`: every block hashed again, every pin walked; with `repair`, what is wrong mended. */
 
 import type { CID } from 'multiformats/cid'
+import { hasCode } from '../../common/errors.ts'
 import { SECOND_MS } from '../../common/units.ts'
 import { assertAllowedCid } from '../../dag/block.ts'
 import { parseRef } from '../../dag/ref.ts'
@@ -14,7 +15,11 @@ import { Fetching, type FetchingParts } from './fetching.ts'
 /** Longest wait for the blocks of one root while none comes. */
 const FETCH_TIMEOUT_MS = 30 * SECOND_MS
 
-type VerifyParts = FetchingParts & Pick<NodeParts, 'repo' | 'blocks' | 'references' | 'pins'>
+/** What says that there is no point in waiting any longer; all else is no fact about the block. */
+const NOBODY_GIVES_IT = ['timeout', 'no-provider', 'network', 'verification'] as const
+
+type VerifyParts = FetchingParts &
+  Pick<NodeParts, 'blocks' | 'references' | 'pins'> & { repo: Pick<NodeParts['repo'], 'leftovers'> }
 
 /** @throws P2PError as `Api.run` says of it */
 export async function verify(parts: VerifyParts, options: VerifyOptions): Promise<VerifyResult> {
@@ -30,12 +35,13 @@ export async function verify(parts: VerifyParts, options: VerifyOptions): Promis
         signal,
         onProblem: async (problem) => {
           const repaired = repairs && (await repair({ blocks, references, pins, removeFile, fetch }, problem))
+          // What is said to be repaired survives a power cut.
+          if (repaired) await blocks.sync({ signal })
           await onEvent?.(describe(problem, repaired))
           return repaired
         },
       },
     )
-    await blocks.sync({ signal })
     return { ...counts, repaired: mended }
   } finally {
     await others.close()
@@ -48,6 +54,8 @@ class Others {
   readonly #options: VerifyOptions
   #root: CID | undefined
   #fetching: Fetching | undefined
+  /** Blocks that somebody is asked for. */
+  #asked = 0
 
   constructor(parts: FetchingParts, options: VerifyOptions) {
     this.#parts = parts
@@ -59,17 +67,29 @@ class Others {
     assertAllowedCid(cid)
     const { signal, timeoutMs = FETCH_TIMEOUT_MS } = this.#options
     if (this.#root?.equals(root) !== true) {
-      await this.close()
+      const before = this.#fetching
+      // At once, since several blocks may be asked for at the same time.
       this.#root = root
-      this.#fetching = new Fetching(this.#parts, parseRef(root.toString()), { ...this.#options, timeoutMs })
+      this.#fetching = new Fetching(
+        this.#parts,
+        parseRef(root.toString()),
+        { ...this.#options, timeoutMs },
+        // Between two blocks that are missing there may be any number to look at.
+        { isBusy: () => this.#asked === 0 },
+      )
+      await before?.close()
     }
     const fetching = this.#fetching!
+    this.#asked++
     try {
       const session = await fetching.open()
       return await session?.fetch(cid, { signal: fetching.signal })
-    } catch {
+    } catch (error) {
       signal?.throwIfAborted()
-      return undefined
+      if (hasCode(error, ...NOBODY_GIVES_IT)) return undefined
+      throw error
+    } finally {
+      this.#asked--
     }
   }
 
@@ -87,6 +107,10 @@ function describe(problem: Problem, repaired: boolean): VerifiedProblem {
     case 'dangling-reference': {
       const { cid, tree } = problem
       const reason = problem.isFileUnchanged ? 'the file holds something else there' : 'the file has changed or gone'
+      return { kind, cid: cid.toString(), root: tree.root ?? null, path: tree.path, reason, repaired }
+    }
+    case 'unreadable-reference': {
+      const { cid, tree, reason } = problem
       return { kind, cid: cid.toString(), root: tree.root ?? null, path: tree.path, reason, repaired }
     }
     case 'missing-block': {

@@ -41,7 +41,7 @@ function makeNode(store = new MemoryBlockStore()) {
   const pins = {
     holding,
     add: async (pin: NewPin) => {
-      calls.push(`pin ${pin.cid} ${pin.name} ${pin.bytes}`)
+      calls.push(`pin ${pin.cid} ${pin.suggestedName} ${pin.bytes}`)
     },
   }
   const add = (sources: AddSource[], options: AddOptions = {}) =>

@@ -46,11 +46,22 @@ test('pin add fetches what is not here into the store, and nothing of it depends
 
   const again = await node.run('pin-add', { ref: cid, offline: true })
   assert.equal(again.receivedBytes, 0)
+  await node.get(cid, { target: { kind: 'path', path: join(receiver.folder, 'tmp') }, offline: true })
   assert.deepEqual(kindsOf(await pinsOf(node, false)), ['recursive mine'])
   await assert.rejects(
     node.run('pin-add', { ref: 'bafkreifzjut3te2nhyekklss27nh3k72ysco7y32koao5eei66wof36n5e', offline: true }),
     (error) => hasCode(error, 'not-found'),
   )
+})
+
+test('add --name names the pin, and adding the same again under another name of a file does not', async (t) => {
+  const { node, folder } = await makeNode(t)
+  for (const [file, name] of [['a'], ['b', 'release'], ['c']] as const) {
+    const path = join(folder, file)
+    await writeFile(path, 'content')
+    await node.add([{ path }], { name })
+  }
+  assert.deepEqual(kindsOf(await pinsOf(node)), ['recursive release'])
 })
 
 test('a direct pin keeps one block, and what was never pinned is told', async (t) => {
@@ -72,6 +83,19 @@ test('a direct pin keeps one block, and what was never pinned is told', async (t
     { path: '', version: '2', blocks: 1, bytes: 0, references: 0, pins: 1, downloads: 0, maxBytes: null },
   )
   assert.equal((await verified(node)).result.problems, 0)
+})
+
+test('a download whose block is pinned by itself is listed as both', async (t) => {
+  const made = await makeNode(t)
+  const { node } = made
+  const cid = await addFolder(made, { film: randomBytes('film', 100) })
+  await node.run('pin-rm', { cids: [cid] })
+  await node.get(cid, { target: { kind: 'path', path: join(made.folder, 'copy') }, offline: true })
+  assert.equal((await node.run('pin-add', { ref: cid, direct: true })).kind, 'direct')
+  assert.deepEqual(kindsOf(await pinsOf(node)), ['direct copy', 'kept copy'])
+  assert.deepEqual(kindsOf(await pinsOf(node, false)), ['direct copy'])
+  const { pins, downloads } = await node.run('repo', {})
+  assert.deepEqual([pins, downloads], [1, 1])
 })
 
 test('of 200 blocks with a flipped bit none is served, all are found, and all are repaired', async (t) => {
