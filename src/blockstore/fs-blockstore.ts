@@ -33,7 +33,7 @@ export interface StoreChange {
 
 export interface FsBlockStoreOptions {
   /** Called before a block file is written; throws if there must be no more. */
-  reserve?: ((bytes: number) => Promise<void>) | undefined
+  reserve?: ((bytes: number, options: AbortOptions) => Promise<void>) | undefined
   onChange?: ((change: StoreChange) => void) | undefined
   /**
    * Whether an operation under way relies on a block. Asked of one that could not be synced, since until it is put again
@@ -118,7 +118,7 @@ export class FsBlockStore implements BlockStore {
     const { dir, file } = sharding.encode(cid)
     // Before anybody has to wait for this block, since making room may take long.
     if (this.#options.reserve !== undefined && (await this.size(cid)) !== bytes.byteLength) {
-      await this.#options.reserve(bytes.byteLength)
+      await this.#options.reserve(bytes.byteLength, { signal })
     }
     await this.#writers.run(blockKey(cid), async () => {
       try {
@@ -164,11 +164,17 @@ export class FsBlockStore implements BlockStore {
 
   /** The blocks of one shard after the other, each shard as it was when it was come to. @throws P2PError `io` */
   async *shards(): AsyncGenerator<{ shard: string; keys: BlockKey[] }> {
-    for (const shard of await this.#list('')) {
-      if (shard === TEMPORARY || shard === CORRUPT) continue
-      const names = await this.#list(shard)
-      yield { shard, keys: names.flatMap((name) => keyOfName(name) ?? []) }
-    }
+    for (const shard of await this.shardNames()) yield { shard, keys: await this.keysIn(shard) }
+  }
+
+  /** @throws P2PError `io` */
+  async shardNames(): Promise<string[]> {
+    return (await this.#list('')).filter((name) => name !== TEMPORARY && name !== CORRUPT)
+  }
+
+  /** The blocks of a shard; none where it is not there. @throws P2PError `io` */
+  async keysIn(shard: string): Promise<BlockKey[]> {
+    return (await this.#list(shard)).flatMap((name) => keyOfName(name) ?? [])
   }
 
   /** A block as it is on the disk, not verified, and left where it is. @throws P2PError `io` */

@@ -19,6 +19,16 @@ interface UsageRecord extends Usage {
   bootId: string
 }
 
+type CountedStore = Pick<FsBlockStore, 'shardNames' | 'keysIn' | 'size'>
+
+interface Counting {
+  usage: Usage
+  /** Shards that are in it; their changes are added to it. */
+  counted: Set<string>
+  /** Shards that have changed, and are not in it yet. */
+  changed: Set<string>
+}
+
 const RECORD = Buffer.from('store')
 const PARALLEL = 16
 
@@ -26,7 +36,7 @@ export class StoreUsage {
   readonly #space: Space
   readonly #bootId: string
   #known: Usage | undefined
-  #counting: { usage: Usage; seen: Set<string>; done: Promise<Usage> } | undefined
+  #counting: (Counting & { done: Promise<Usage> }) | undefined
 
   private constructor(space: Space, bootId: string, known: Usage | undefined) {
     this.#space = space
@@ -46,19 +56,23 @@ export class StoreUsage {
 
   /** To be called with every change of the store. */
   readonly change = ({ shard, blocks, bytes }: StoreChange): void => {
-    const counted = this.#counting?.seen.has(shard) === true ? this.#counting.usage : this.#known
-    if (counted === undefined) return
-    counted.blocks += blocks
-    counted.bytes += bytes
+    const counting = this.#counting
+    if (counting?.counted.has(shard) === false) {
+      counting.changed.add(shard)
+      return
+    }
+    const usage = counting?.usage ?? this.#known
+    if (usage === undefined) return
+    usage.blocks += blocks
+    usage.bytes += bytes
   }
 
   /** Counts, if the run before has not left the figures. @throws P2PError `io` */
-  async measure(store: FsBlockStore): Promise<Usage> {
+  async measure(store: CountedStore): Promise<Usage> {
     if (this.#known !== undefined) return { ...this.#known }
     if (this.#counting === undefined) {
-      const usage = { blocks: 0, bytes: 0 }
-      const seen = new Set<string>()
-      this.#counting = { usage, seen, done: this.#count(store, usage, seen) }
+      const counting: Counting = { usage: { blocks: 0, bytes: 0 }, counted: new Set(), changed: new Set() }
+      this.#counting = { ...counting, done: this.#count(store, counting) }
     }
     return { ...(await this.#counting.done) }
   }
@@ -70,21 +84,31 @@ export class StoreUsage {
     await this.#space.put(RECORD, Buffer.from(JSON.stringify(record)))
   }
 
-  async #count(store: FsBlockStore, usage: Usage, seen: Set<string>): Promise<Usage> {
+  async #count(store: CountedStore, counting: Counting): Promise<Usage> {
     try {
-      for await (const { shard, keys } of store.shards()) {
-        const sizes = await mapBounded(keys, PARALLEL, (key) => store.size(rawCid(Digest.decode(multihashOfKey(key)))))
-        for (const size of sizes) {
-          if (size === undefined) continue
-          usage.blocks++
-          usage.bytes += size
-        }
-        seen.add(shard)
-      }
-      this.#known = usage
-      return usage
+      for (const shard of await store.shardNames()) await countShard(store, shard, counting)
+      // Those that were made meanwhile.
+      for (const shard of counting.changed) await countShard(store, shard, counting)
+      this.#known = counting.usage
+      return counting.usage
     } finally {
       this.#counting = undefined
     }
   }
+}
+
+async function countShard(store: CountedStore, shard: string, { usage, counted, changed }: Counting): Promise<void> {
+  let sizes: (number | undefined)[]
+  do {
+    changed.delete(shard)
+    const keys = await store.keysIn(shard)
+    sizes = await mapBounded(keys, PARALLEL, (key) => store.size(rawCid(Digest.decode(multihashOfKey(key)))))
+    // What changed meanwhile may be among them or not.
+  } while (changed.has(shard))
+  for (const size of sizes) {
+    if (size === undefined) continue
+    usage.blocks++
+    usage.bytes += size
+  }
+  counted.add(shard)
 }

@@ -5,6 +5,7 @@
 
 import { raceAbort } from '../common/abort.ts'
 import { endsWithin } from '../common/ends-within.ts'
+import { P2PError } from '../common/errors.ts'
 import { SECOND_MS } from '../common/units.ts'
 import { type NodeOptions, openNode } from '../node/open.ts'
 import { type ApiServer, serveApi } from '../rpc/server.ts'
@@ -68,10 +69,10 @@ export async function runServe(
   }
 }
 
-/** A signal that aborts when the given one does, or when it is told to; `release` lets go of the given one. */
+/** A signal that aborts when the given one does, or when `p2p stop` asks for it; `release` lets go of the given one. */
 export function stopsToo(until: AbortSignal): { signal: AbortSignal; stop: () => void; release: () => void } {
   const stopping = new AbortController()
-  const stop = () => stopping.abort(until.reason)
+  const stop = () => stopping.abort(until.reason ?? new P2PError('aborted', 'Ended by "p2p stop"'))
   if (until.aborted) stop()
   until.addEventListener('abort', stop, { once: true })
   return { signal: stopping.signal, stop, release: () => until.removeEventListener('abort', stop) }

@@ -119,14 +119,14 @@ async function openStores(repo: Repo, bootId: string, warn: (message: string) =>
     beforeSetAside: () => memory.forget(),
     onCorrupt: (cid) => warn(`Block ${cid} was damaged on this disk: it is set aside, and counts as not here.`),
     onChange: usage.change,
-    reserve: maxBytes === null ? undefined : (bytes) => collector.reserve(bytes),
+    reserve: maxBytes === null ? undefined : (bytes, options) => collector.reserve(bytes, options),
   })
   const references = new References(database, {
     onLost: (path) => warn(`${path} was changed, moved or removed: it is not served any more`),
   })
   const store = new LocalBlockStore(blocks, references)
   memory = new ImportMemory({ database, pins, store, clock: systemClock })
-  const parts = { blocks, references, pins }
+  const parts = { blocks, references, store, pins, memory }
   collector = new Collector(parts, {
     quota: { maxBytes, highWater: config['store.highWater'] / 100, lowWater: config['store.lowWater'] / 100 },
     usage,
@@ -136,7 +136,7 @@ async function openStores(repo: Repo, bootId: string, warn: (message: string) =>
     },
     onError: (error) => warn(`Collecting garbage failed: ${messageOf(error)}`),
   })
-  return { ...parts, store, memory, usage, collector }
+  return { ...parts, usage, collector }
 }
 
 class LocalNode implements Node {
@@ -177,15 +177,18 @@ class LocalNode implements Node {
   async add(sources: AddSource[], options?: AddOptions): Promise<AddResult> {
     const { addSources } = await import('./operations/add.ts')
     const result = await addSources(this.#parts, sources, options)
-    for (const { cid } of result.roots) this.#announce(cid)
-    await this.#parts.collector.relieve()
+    for (const { cid } of result.roots) await this.#announce(cid)
+    await this.#parts.collector.relieve(options)
     return { ...result, servedAt: await this.#servedAt() }
   }
 
   async get(ref: string, options: GetOptions): Promise<GetResult> {
     const { getRef } = await import('./operations/get.ts')
     const result = await getRef(this.#parts, ref, options)
-    await this.#parts.collector.relieve()
+    const { target, copy = false, pin = false } = options
+    const isKept = target.kind !== 'stream' || copy
+    if (isKept && (pin || this.#announcesDownloads)) await this.#announce(result.cid)
+    await this.#parts.collector.relieve(options)
     return result
   }
 
@@ -233,13 +236,20 @@ class LocalNode implements Node {
     await repo.close()
   }
 
-  #announce(cid: string): void {
+  get #announcesDownloads(): boolean {
+    return this.#parts.repo.config['seed.downloads']
+  }
+
+  /** Tells of a root that is new, which otherwise the next round would do. */
+  async #announce(cid: string): Promise<void> {
     if (this.#provider === undefined) return
-    void import('../dag/cid.ts').then(({ parseCid }) => this.#provider?.announce(parseCid(cid)))
+    const { parseCid } = await import('../dag/cid.ts')
+    this.#provider.announce(parseCid(cid))
   }
 
   async *#roots() {
-    const { pins, repo } = this.#parts
-    for await (const { cid, kind } of pins.list()) if (kind !== 'kept' || repo.config['seed.downloads']) yield cid
+    for await (const { cid, kind } of this.#parts.pins.list()) {
+      if (kind !== 'kept' || this.#announcesDownloads) yield cid
+    }
   }
 }

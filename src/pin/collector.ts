@@ -1,14 +1,16 @@
 /**
  * When garbage is collected: when somebody asks, one collection at a time, and by itself where the store has a quota.
- * There, results of downloads go too, the one that was of no use for longest first. Built by `node/open.ts`.
+ * There, results of downloads go too (`eviction.ts`). Built by `node/open.ts`.
  */
 
-import type { CID } from 'multiformats/cid'
 import type { StoreUsage } from '../blockstore/store-usage.ts'
+import { type AbortOptions, raceAbort } from '../common/abort.ts'
 import { P2PError } from '../common/errors.ts'
 import { KeyedLock } from '../common/keyed-lock.ts'
 import { formatBytes } from '../common/units.ts'
+import { rootsToEvict } from './eviction.ts'
 import { collectGarbage, type GcCounts, type GcOptions, type GcParts } from './gc.ts'
+import type { ImportMemory } from './import-memory.ts'
 
 export interface Quota {
   /** Most bytes of block files; null for no limit. */
@@ -27,85 +29,93 @@ export interface CollectorOptions {
   onError?: ((error: unknown) => void) | undefined
 }
 
+export interface CollectorParts extends GcParts {
+  memory: Pick<ImportMemory, 'sweep'>
+}
+
 export class Collector {
-  readonly #parts: GcParts
+  readonly #parts: CollectorParts
   readonly #options: CollectorOptions
   readonly #lock = new KeyedLock()
   readonly #closing = new AbortController()
   #relief: Promise<void> | undefined
 
-  constructor(parts: GcParts, options: CollectorOptions) {
+  constructor(parts: CollectorParts, options: CollectorOptions) {
     this.#parts = parts
     this.#options = options
   }
 
-  /** Collects once no other collection is under way. @throws as {@link collectGarbage} */
+  /** Collects once no other collection is under way. @throws as {@link collectGarbage}; `disk-full` */
   async collect(options: GcOptions = {}): Promise<GcCounts> {
-    return await this.#lock.run('collection', () => collectGarbage(this.#parts, options))
+    const release = await this.#lock.take('collection', options)
+    try {
+      const counts = await collectGarbage(this.#parts, options)
+      if (options.dryRun !== true) await this.#parts.memory.sweep()
+      return counts
+    } finally {
+      release()
+    }
   }
 
   /**
    * Makes sure that so many bytes more may be stored, and makes room for them if they may not.
    *
-   * @throws P2PError `disk-full` if what is kept leaves no room below the quota
+   * @throws P2PError `disk-full` if what is kept leaves no room below the quota; the signal's reason if it aborts before
    */
-  async reserve(bytes: number): Promise<void> {
-    const { maxBytes } = this.#options.quota
-    if (maxBytes === null || (await this.#storedBytes()) + bytes <= maxBytes) return
-    await this.#makeRoom(maxBytes)
-    if ((await this.#storedBytes()) + bytes <= maxBytes) return
+  async reserve(bytes: number, options: AbortOptions = {}): Promise<void> {
+    const { maxBytes, highWater, lowWater } = this.#options.quota
+    if (maxBytes === null) return
+    const most = maxBytes - bytes
+    if ((await this.#storedBytes()) <= most) return
+    // Down to a mark, if that can be, so that the next block does not ask for another collection.
+    const marks = [lowWater, highWater].map((part) => Math.min(maxBytes * part, most))
+    options.signal?.throwIfAborted()
+    await raceAbort(this.#makeRoom([...marks, most]), options)
+    if ((await this.#storedBytes()) <= most) return
     throw new P2PError('disk-full', `The store has reached its limit of ${formatBytes(maxBytes)} (store.maxSize)`, {
       hint: 'Raise store.maxSize, or give something up with "p2p pin rm" and run "p2p gc".',
     })
   }
 
-  /** Collects if the store is above its high-water mark. What was done before it stands, so that it never fails. */
-  async relieve(): Promise<void> {
-    if (this.#options.quota.maxBytes === null || this.#closing.signal.aborted) return
-    this.#relief ??= this.#relieveNow()
+  /**
+   * Collects if the store is above its high-water mark. What was done before it stands, so that it never fails; when the
+   * signal aborts, it is not waited for.
+   */
+  async relieve(options: AbortOptions = {}): Promise<void> {
+    const { maxBytes, highWater, lowWater } = this.#options.quota
+    if (maxBytes === null || this.#closing.signal.aborted) return
+    this.#relief ??= this.#makeRoom([maxBytes * lowWater, maxBytes * highWater])
       .catch((error) => {
         if (!this.#closing.signal.aborted) this.#options.onError?.(error)
       })
       .finally(() => {
         this.#relief = undefined
       })
-    await this.#relief
+    await raceAbort(this.#relief, options).catch(() => {})
   }
 
   /** Ends a collection that nobody has asked for. */
   async close(): Promise<void> {
     this.#closing.abort(new P2PError('aborted', 'The repo is being closed'))
-    await this.#relief
+    await this.#lock.run('room', async () => {})
   }
 
-  async #relieveNow(): Promise<void> {
-    const { maxBytes, highWater } = this.#options.quota
-    if (maxBytes !== null && (await this.#storedBytes()) > maxBytes * highWater) await this.#makeRoom(maxBytes)
-  }
-
-  async #makeRoom(maxBytes: number): Promise<void> {
-    const { quota, onCollected } = this.#options
-    const { signal } = this.#closing
-    let { bytes } = await this.collect({ signal })
-    const kept = await this.#oldestKept()
-    let evicted = 0
-    // More each time, since every collection looks at everything.
-    for (let count = 1; evicted < kept.length && (await this.#storedBytes()) > maxBytes * quota.lowWater; count *= 2) {
-      for (const cid of kept.slice(evicted, evicted + count)) {
-        await this.#parts.pins.remove(cid, { kind: 'kept' })
-      }
-      evicted = Math.min(kept.length, evicted + count)
-      bytes += (await this.collect({ signal })).bytes
-    }
-    if (bytes > 0 || evicted > 0) onCollected?.({ bytes, evicted })
-  }
-
-  async #oldestKept(): Promise<CID[]> {
-    const kept: { cid: CID; usedAt: number }[] = []
-    for await (const { cid, kind, usedAt, createdAt } of this.#parts.pins.list()) {
-      if (kind === 'kept') kept.push({ cid, usedAt: usedAt ?? createdAt })
-    }
-    return kept.sort((one, other) => one.usedAt - other.usedAt).map(({ cid }) => cid)
+  /** Collects if more than the last of the limits is stored, down to the first one that can be had. */
+  async #makeRoom(limits: readonly number[]): Promise<void> {
+    await this.#lock.run('room', async () => {
+      const { signal } = this.#closing
+      signal.throwIfAborted()
+      if ((await this.#storedBytes()) <= limits.at(-1)!) return
+      let { bytes } = await this.collect({ signal })
+      const stored = await this.#storedBytes()
+      const evicted = await rootsToEvict(
+        this.#parts,
+        limits.map((limit) => stored - limit),
+      )
+      for (const cid of evicted) await this.#parts.pins.remove(cid, { kind: 'kept' })
+      if (evicted.length > 0) bytes += (await this.collect({ signal })).bytes
+      if (bytes > 0 || evicted.length > 0) this.#options.onCollected?.({ bytes, evicted: evicted.length })
+    })
   }
 
   async #storedBytes(): Promise<number> {

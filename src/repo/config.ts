@@ -8,6 +8,7 @@ import { dirname } from 'node:path'
 import { errnoOf, localIoError, messageOf, P2PError } from '../common/errors.ts'
 import { makeFolder, writeFileDurably } from './durable-files.ts'
 import {
+  assertConsistent,
   type Config,
   defaultConfig,
   fromWords,
@@ -64,6 +65,11 @@ async function readConfig(file: string): Promise<{ config: Config; stored: Recor
     })
   }
   await apply(parsed, '')
+  try {
+    assertConsistent(config)
+  } catch (cause) {
+    throw refuse(messageOf(cause), { cause })
+  }
   return { config, stored: parsed as Record<string, unknown> }
 }
 
@@ -88,7 +94,12 @@ export async function changeConfig(file: string, name: string, words: string[]):
       cause,
     })
   }
-  const { stored } = await readConfig(file)
+  const { config, stored } = await readConfig(file)
+  try {
+    assertConsistent({ ...config, [name]: value })
+  } catch (cause) {
+    throw new P2PError('usage', messageOf(cause), { hint: 'Change the other one first.', cause })
+  }
   // A name with dots may stand there too.
   delete stored[name]
   const sections = name.split('.')

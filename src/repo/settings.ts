@@ -110,6 +110,12 @@ export async function parseSetting<Name extends SettingName>(name: Name, value: 
   return (await settings[name].parse(value)) as Config[Name]
 }
 
+/** @throws Error if settings that are allowed each for itself do not go together */
+export function assertConsistent(config: Config): void {
+  const { 'store.highWater': high, 'store.lowWater': low } = config
+  if (low > high) throw new Error(`store.lowWater (${low}) must not be above store.highWater (${high})`)
+}
+
 /** What a file would hold for the words of a command line. */
 export function fromWords(name: SettingName, words: string[]): unknown {
   return settings[name].fromWords(words)
@@ -154,7 +160,7 @@ async function size(value: unknown): Promise<number | null> {
 }
 
 async function percent(value: unknown): Promise<number> {
-  if (typeof value !== 'number' || !(value > 0 && value <= 100)) throw new Error('must be a number from 1 to 100')
+  if (typeof value !== 'number' || !(value >= 1 && value <= 100)) throw new Error('must be a number from 1 to 100')
   return value
 }
 

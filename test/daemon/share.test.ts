@@ -7,6 +7,7 @@ import { runShare, type ShareEvent } from '../../src/daemon/share.ts'
 import { openNode } from '../../src/node/open.ts'
 import { resolveLocation } from '../../src/repo/location.ts'
 import { serveApi } from '../../src/rpc/server.ts'
+import { SharedApi } from '../../src/rpc/shared-api.ts'
 import { makeTempDir } from '../support/temp.ts'
 
 async function makeSite(t: TestContext) {
@@ -63,4 +64,16 @@ test('what ends it before anything is added is no normal end', async (t) => {
     },
   )
   await assert.rejects(missing, { code: 'not-found' })
+})
+
+test('a caller on its socket that ends it before everything is added is no defect', async (t) => {
+  const { options, places } = await makeSite(t)
+  const content = (async function* () {
+    yield Buffer.from('the first part')
+    await new SharedApi({ ...options, places }).run('stop', {})
+    yield Buffer.from('the rest')
+  })()
+  const io = { signal: new AbortController().signal, onEvent: () => {} }
+  const sharing = runShare({ ...options, places }, [{ name: 'hello', content }], {}, io)
+  await assert.rejects(sharing, { code: 'aborted', message: 'Ended by "p2p stop"' })
 })

@@ -3,6 +3,7 @@
  * what was promised still holds. In full, or a part that a seed picks.
  */
 
+import '../../src/common/node20.ts'
 import { availableParallelism } from 'node:os'
 import { parseArgs } from 'node:util'
 import { messageOf } from '../../src/common/errors.ts'
@@ -10,14 +11,16 @@ import { formatDuration } from '../../src/common/units.ts'
 import { withCleanUp } from '../support/clean-up.ts'
 import { makeTempDir } from '../support/temp.ts'
 import type { Campaign, Findings } from './campaign.ts'
+import { bitFlips } from './campaigns/bit-flips.ts'
 import { failingCalls } from './campaigns/failing-calls.ts'
+import { gcCycles } from './campaigns/gc-cycles.ts'
 import { killed } from './campaigns/killed.ts'
 import { powerLoss } from './campaigns/power-loss.ts'
 import { repoRaces } from './campaigns/repo-races.ts'
 import { sameBlock } from './campaigns/same-block.ts'
 import { Sample } from './sample.ts'
 
-const campaigns: readonly Campaign[] = [killed, powerLoss, failingCalls, sameBlock, repoRaces]
+const campaigns: readonly Campaign[] = [killed, powerLoss, failingCalls, bitFlips, gcCycles, sameBlock, repoRaces]
 
 const USAGE = `usage: npm run test:faults -- [--sample <n>th] [--seed <text>] [${campaigns.map(({ name }) => name).join('|')}]…`
 

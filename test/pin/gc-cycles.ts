@@ -6,7 +6,6 @@
 import assert from 'node:assert/strict'
 import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { TestContext } from 'node:test'
 import type { CID } from 'multiformats/cid'
 import { systemClock } from '../../src/common/clock.ts'
 import { hasCode, P2PError } from '../../src/common/errors.ts'
@@ -18,6 +17,7 @@ import { getRef } from '../../src/node/operations/get.ts'
 import { completeDag } from '../../src/pin/complete-dag.ts'
 import { collectGarbage } from '../../src/pin/gc.ts'
 import { randomBytes } from '../support/bytes.ts'
+import type { CleanUpScope } from '../support/clean-up.ts'
 import { type KeptRepo, makeKeptRepo } from './kept-repo.ts'
 
 const ADDERS = 4
@@ -37,10 +37,10 @@ export interface CycleCounts {
 
 /** @throws AssertionError as soon as a block that was acknowledged is lost */
 export async function runGcCycles(
-  t: TestContext,
+  scope: CleanUpScope,
   { seed, cycles }: { seed: string; cycles: number },
 ): Promise<CycleCounts> {
-  return await new Cycles(await makeKeptRepo(t), seed).run(cycles)
+  return await new Cycles(await makeKeptRepo(scope), seed).run(cycles)
 }
 
 class Cycles {

@@ -1,7 +1,6 @@
 /** The stores of a repo in a folder of its own, and content in them, for tests of what is kept. */
 
 import { join } from 'node:path'
-import type { TestContext } from 'node:test'
 import type { CID } from 'multiformats/cid'
 import { FsBlockStore, type StoreChange } from '../../src/blockstore/fs-blockstore.ts'
 import { LocalBlockStore } from '../../src/blockstore/local-blockstore.ts'
@@ -15,7 +14,7 @@ import { addSources } from '../../src/node/operations/add.ts'
 import type { CheckParts, Problem } from '../../src/pin/check.ts'
 import { checkRepo } from '../../src/pin/check.ts'
 import { Pins } from '../../src/pin/pins.ts'
-import { cleanUpAfter } from '../support/clean-up.ts'
+import { type CleanUpScope, cleanUpAfter } from '../support/clean-up.ts'
 import { makeTempDir } from '../support/temp.ts'
 
 export interface KeptRepo extends CheckParts {
@@ -32,14 +31,14 @@ export interface KeptRepo extends CheckParts {
   check(): Promise<string[]>
 }
 
-export async function makeKeptRepo(t: TestContext, clock: Clock = systemClock): Promise<KeptRepo> {
-  const folder = await makeTempDir(t)
+export async function makeKeptRepo(scope: CleanUpScope, clock: Clock = systemClock): Promise<KeptRepo> {
+  const folder = await makeTempDir(scope)
   const database = await openDatabase(join(folder, 'database'))
-  cleanUpAfter(t, () => database.close())
+  cleanUpAfter(scope, () => database.close())
   let listener = (_: StoreChange) => {}
   const blocks = await FsBlockStore.open(join(folder, 'blocks'), { onChange: (change) => listener(change) })
   const references = new References(database)
-  cleanUpAfter(t, () => references.close())
+  cleanUpAfter(scope, () => references.close())
   const store = new LocalBlockStore(blocks, references)
   const pins = new Pins(database, clock)
   const parts: CheckParts = { blocks, references, pins, leftovers: () => blocks.leftovers() }

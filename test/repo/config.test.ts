@@ -65,6 +65,8 @@ const refused: [content: string, message: RegExp, hint?: RegExp][] = [
   ['{"limits": {"up": 10}}', /limits.up must be a rate, as "10MiB"/],
   ['{"limits": {"down": "10"}}', /limits.down must be a rate/],
   ['{"limits": {"lan": "yes"}}', /limits.lan must be true or false/],
+  ['{"store": {"lowWater": 0.5}}', /store.lowWater must be a number from 1 to 100/],
+  ['{"store": {"lowWater": 91}}', /store.lowWater \(91\) must not be above store.highWater \(90\)/],
   ['{"bootstrap": ["/ip4/1.2.3.4/tcp/1"]}', /bootstrap holds "\/ip4\/1.2.3.4\/tcp\/1", which does not end in \/p2p\//],
 ]
 
@@ -119,6 +121,7 @@ test('what no setting takes is refused, and a file that cannot be read is left a
     ['limits.lan', ['yes'], /^limits.lan must be true or false/, /./],
     ['addresses.listen', ['0.0.0.0:4001'], /^addresses.listen holds "0.0.0.0:4001"/, /./],
     ['bootstrap', ['/ip4/192.0.2.1/tcp/1'], /^bootstrap holds .* which does not end in/, /./],
+    ['store.highWater', ['70'], /^store.lowWater \(75\) must not be above store.highWater \(70\)$/, /other one first/],
     ['bootstrap', ['none', PEER], /^bootstrap holds "none"/, /./],
   ]
   for (const [name, words, message, hint] of rows) {

@@ -34,6 +34,12 @@ export function wantBlocks(cids: Iterable<CID>): Uint8Array {
   return bytesField(1, Buffer.concat([...cids].map((cid) => bytesField(1, bytesField(1, cid.bytes)))))
 }
 
+/** As {@link wantBlocks}, each with `sendDontHave` (5). */
+export function wantBlocksOrTold(cids: Iterable<CID>): Uint8Array {
+  const entry = (cid: CID) => bytesField(1, Buffer.concat([bytesField(1, cid.bytes), Buffer.of((5 << 3) | VARINT, 1)]))
+  return bytesField(1, Buffer.concat([...cids].map(entry)))
+}
+
 /** `blockPresences` (4) with `cid` (1) and `type` (2) = Have (0, the default, not written). */
 export function havePresence(cid: CID): Uint8Array {
   return bytesField(4, bytesField(1, cid.bytes))
@@ -60,6 +66,18 @@ export function readWants(message: Uint8Array): Want[] {
     }
   }
   return wants
+}
+
+/** What was sent of what was wanted: `data` (2) of each `payload` (3), and `cid` (1) of `blockPresences` (4) with `type` (2) = DontHave. */
+export function readAnswers(message: Uint8Array): { blocks: Uint8Array[]; missing: CID[] } {
+  const blocks = subMessages(message, 3).flatMap((payload) => subMessages(payload, 2))
+  const presences = subMessages(message, 4).map(
+    (presence) => new Map(readFields(presence).map(({ number, value }) => [number, value])),
+  )
+  const missing = presences
+    .filter((fields) => fields.get(2) === 1)
+    .map((fields) => CID.decode(fields.get(1) as Uint8Array))
+  return { blocks, missing }
 }
 
 function subMessages(message: Uint8Array, fieldNumber: number): Uint8Array[] {

@@ -12,10 +12,12 @@ import { completeDag } from '../../pin/complete-dag.ts'
 import type { Pins } from '../../pin/pins.ts'
 import { contentBytes } from '../../unixfs/list.ts'
 import type { CarImportOptions, CarImportResult, ImportedRoot } from '../api/blocks.ts'
+import type { NodeParts } from '../parts.ts'
 import { readContent } from './content.ts'
 import { paced } from './paced.ts'
 
-interface CarImportParts {
+interface CarImportParts extends Pick<NodeParts, 'provider'> {
+  collector: Pick<NodeParts['collector'], 'relieve'>
   store: BlockStore
   pins: Pick<Pins, 'add' | 'holding'>
   clock: Clock
@@ -23,6 +25,12 @@ interface CarImportParts {
 
 /** @throws P2PError as `Api.run` says of it */
 export async function carImport(parts: CarImportParts, options: CarImportOptions): Promise<CarImportResult> {
+  const result = await importAll(parts, options)
+  await parts.collector.relieve(options)
+  return result
+}
+
+async function importAll(parts: CarImportParts, options: CarImportOptions): Promise<CarImportResult> {
   const { path, content, signal } = options
   const chunks = path === undefined ? content && readContent(content, { signal }) : readUserFile(path, { signal })
   if (chunks === undefined) throw new P2PError('usage', 'There is no CAR file to import')
@@ -34,6 +42,7 @@ export async function carImport(parts: CarImportParts, options: CarImportOptions
     const roots: ImportedRoot[] = []
     for (const cid of car.roots) {
       const root = await keepRoot(cid, stored, parts, options)
+      if (root.pinned) parts.provider()?.announce(cid)
       roots.push(root)
       await options.onEvent?.(root)
     }

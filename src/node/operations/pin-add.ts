@@ -15,7 +15,7 @@ type PinAddParts = GetParts & Pick<NodeParts, 'blocks' | 'pins' | 'provider' | '
 export async function pinAdd(parts: PinAddParts, options: PinAddOptions): Promise<PinAddResult> {
   const result = options.direct === true ? await pinBlock(parts, options) : await pinTree(parts, options)
   parts.provider()?.announce(parseCid(result.cid))
-  await parts.collector.relieve()
+  await parts.collector.relieve(options)
   return result
 }
 

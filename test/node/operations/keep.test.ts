@@ -2,67 +2,28 @@
 
 import '../../../src/common/node20.ts'
 import assert from 'node:assert/strict'
-import { mkdir, open, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { open, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { type TestContext, test } from 'node:test'
+import { Readable } from 'node:stream'
+import { test } from 'node:test'
 import { sharding } from '../../../src/blockstore/sharding.ts'
 import { hasCode } from '../../../src/common/errors.ts'
 import { MiB } from '../../../src/common/units.ts'
 import { parseCid } from '../../../src/dag/cid.ts'
-import type { PinEntry, VerifiedProblem } from '../../../src/node/api/pins.ts'
-import { type Node, openNode } from '../../../src/node/open.ts'
-import { resolveLocation } from '../../../src/repo/location.ts'
-import { damaged } from '../../support/blocks.ts'
+import type { PinEntry } from '../../../src/node/api/pins.ts'
+import type { Node } from '../../../src/node/open.ts'
+import { bitFlips } from '../../faults/campaigns/bit-flips.ts'
+import { Sample } from '../../faults/sample.ts'
 import { randomBytes } from '../../support/bytes.ts'
-import { cleanUpAfter } from '../../support/clean-up.ts'
+import { addFolder, makeNode, verified } from '../../support/made-node.ts'
 import { makeTempDir } from '../../support/temp.ts'
-
-interface MadeNode {
-  node: Node
-  folder: string
-  warnings: string[]
-}
-
-async function makeNode(t: TestContext, { serves = false, config = {} } = {}): Promise<MadeNode> {
-  const folder = await makeTempDir(t)
-  await mkdir(join(folder, 'repo'), { mode: 0o700 })
-  await writeFile(join(folder, 'repo', 'config.json'), JSON.stringify(config))
-  const warnings: string[] = []
-  const node = await openNode({
-    location: resolveLocation({ repo: join(folder, 'repo'), env: {}, home: folder, cwd: folder }),
-    command: 'p2p test',
-    holdTimeoutMs: 0,
-    role: serves ? 'server' : 'client',
-    listen: serves ? ['/ip4/127.0.0.1/tcp/0'] : [],
-    bootstrap: [],
-    onProgress: (event) => {
-      if (event.type === 'warning') warnings.push(event.message)
-    },
-  })
-  cleanUpAfter(t, () => node.close())
-  if (serves) await node.startNetwork()
-  return { node, folder, warnings }
-}
-
-async function addFolder({ node, folder }: MadeNode, files: Record<string, Uint8Array>): Promise<string> {
-  const source = join(folder, 'source')
-  await mkdir(source)
-  for (const [name, content] of Object.entries(files)) await writeFile(join(source, name), content)
-  const { roots } = await node.add([{ path: source }])
-  return roots[0]!.cid
-}
+import { until } from '../../support/until.ts'
 
 async function pinsOf(node: Node, all = true): Promise<PinEntry[]> {
   const entries: PinEntry[] = []
   const { pins } = await node.run('pin-ls', { all, onEvent: (entry) => void entries.push(entry) })
   assert.equal(pins, entries.length)
   return entries
-}
-
-async function verified(node: Node, options: { repair?: boolean; peers?: string[]; offline?: boolean } = {}) {
-  const problems: VerifiedProblem[] = []
-  const result = await node.run('verify', { ...options, onEvent: (problem) => void problems.push(problem) })
-  return { problems, result }
 }
 
 const kindsOf = (entries: PinEntry[]) => entries.map(({ kind, name }) => `${kind} ${name}`).sort()
@@ -114,38 +75,8 @@ test('a direct pin keeps one block, and what was never pinned is told', async (t
 })
 
 test('of 200 blocks with a flipped bit none is served, all are found, and all are repaired', async (t) => {
-  const files = Object.fromEntries(Array.from({ length: 220 }, (_, i) => [`file ${i}`, randomBytes(`file ${i}`, 500)]))
-  const good = await makeNode(t, { serves: true })
-  const bad = await makeNode(t, { serves: true })
-  const cid = await addFolder(good, files)
-  await addFolder(bad, files)
-  const blocks = join(bad.folder, 'repo', 'blocks')
-  const flipped = new Set<string>()
-  for (const path of await readdir(blocks, { recursive: true })) {
-    if (!path.endsWith('.data') || flipped.size === 200) continue
-    const content = await readFile(join(blocks, path))
-    // The folder tells what to ask for.
-    if (content.byteLength !== 500) continue
-    await writeFile(join(blocks, path), damaged(content))
-    flipped.add(sharding.decode(path).toString())
-  }
-  assert.equal(flipped.size, 200)
-
-  const receiver = await makeNode(t)
-  const peers = bad.node.multiaddrs()
-  const target = { kind: 'path', path: join(receiver.folder, 'result') } as const
-  await assert.rejects(receiver.node.get(cid, { target, peers, timeoutMs: 2000 }))
-  assert.ok((await receiver.node.run('repo', {})).blocks <= 21, 'what was served is right')
-  assert.ok(bad.warnings.some((warning) => warning.includes('was damaged on this disk')))
-
-  const { problems } = await verified(bad.node)
-  assert.deepEqual(new Set(problems.map((problem) => problem.cid)), flipped)
-  const alone = await verified(bad.node, { repair: true, offline: true })
-  assert.equal(alone.result.repaired, 0)
-  const { result } = await verified(bad.node, { repair: true, peers: good.node.multiaddrs() })
-  assert.deepEqual([result.problems, result.repaired], [200, 200])
-  assert.equal((await verified(bad.node)).result.problems, 0)
-  await receiver.node.get(cid, { target, peers })
+  const ground = { scope: t, folder: await makeTempDir(t), sample: new Sample('test', 1) }
+  assert.deepEqual(await bitFlips.run(ground), { points: 200, violations: [] })
 })
 
 test('a file that has not changed is read again once a block was found damaged', async (t) => {
@@ -203,4 +134,37 @@ test('a store with a limit takes what fits, makes room by itself, and says when 
   assert.equal((await verified(node)).result.problems, 0)
   await node.run('pin-rm', { cids: [pinned] })
   await addNow('too much')
+})
+
+test('what is imported from a CAR file or downloaded is announced at once, downloads only if that is wanted', {
+  timeout: 60_000,
+}, async (t) => {
+  const source = await makeNode(t)
+  const car = join(source.folder, 'source.car')
+  const imported = await addFolder(source, { film: randomBytes('film', 100) })
+  await source.node.run('car-export', { ref: imported, output: car })
+  for (const downloads of [true, false]) {
+    const made = await makeNode(t, { serves: true, config: { seed: { downloads } } })
+    const { node, folder } = made
+    const expected = [await addFolder(made, { first: Buffer.from('first') })]
+    const announced: string[] = []
+    node.startAnnouncing({ onAnnounced: ({ cid }) => announced.push(cid) })
+    const allAnnounced = () => until(t, () => announced.length >= expected.length)
+    await allAnnounced()
+    await node.run('car-import', { path: car })
+    expected.push(imported)
+    await allAnnounced()
+    const { cid } = await node.run('block-put', { content: Readable.from([Buffer.from('downloaded')]) })
+    await node.get(cid, { target: { kind: 'path', path: join(folder, 'kept') }, offline: true })
+    if (downloads) expected.push(cid)
+    await allAnnounced()
+    const film = await node.get(`${imported}/film`, {
+      target: { kind: 'path', path: join(folder, 'film') },
+      offline: true,
+      pin: true,
+    })
+    expected.push(film.cid)
+    await allAnnounced()
+    assert.deepEqual(announced, expected)
+  }
 })
