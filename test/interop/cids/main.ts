@@ -1,7 +1,7 @@
 /**
  * `npm run test:cids -- [--trees 500] [--seed <text>]`: trees at random, imported with switches at random, by `p2p` and by
- * Kubo: the CIDs have to be the same, and `p2p` has to read back what it imported. Prints the seed, which gives the same
- * trees again, and what does not agree.
+ * Kubo: the CIDs have to be the same. Nothing is read back here. Prints the seed, which gives the same trees again, and
+ * what does not agree.
  */
 
 import { mkdir, rm } from 'node:fs/promises'
