@@ -96,8 +96,8 @@ export interface AddResult {
   failures: { path: string; message: string }[]
   /** Entries left out because their name starts with a dot. */
   skippedHidden: number
-  /** Whether a node of ours that serves the roots to others is running. */
-  reachable: boolean
+  /** Where others fetch the roots from, best first: the addresses of the server on this repo. Empty if none is running. */
+  servedAt: string[]
 }
 
 /** Where `get` puts what it fetches. */

@@ -57,6 +57,8 @@ test('every file of a pinned download is synced before that is said, small ones 
   const wrapper = ['strace', '-D', '-f', '-qq', '-y', '-e', 'trace=fsync,fdatasync', '-o', trace]
   const { code } = await runP2p(['--offline', 'get', cid, '--pin', '-o', join(folder, 'result')], { repo, wrapper })
   assert.equal(code, 0)
-  const synced = [...(await readFile(trace, 'utf8')).matchAll(/f(?:data)?sync\(\d+<.*\.p2p\/(\w)>/g)].map(([, name]) => name)
+  const synced = [...(await readFile(trace, 'utf8')).matchAll(/f(?:data)?sync\(\d+<.*\.p2p\/(\w)>/g)].map(
+    ([, name]) => name,
+  )
   assert.deepEqual(synced.sort(), ['a', 'b', 'c'])
 })

@@ -20,7 +20,7 @@ import { cleanUpAfter } from '../support/clean-up.ts'
 import { makeTempDir } from '../support/temp.ts'
 import { until } from '../support/until.ts'
 
-const ADD_RESULT = { roots: [], failures: [], skippedHidden: 0, reachable: false }
+const ADD_RESULT = { roots: [], failures: [], skippedHidden: 0, servedAt: [] }
 const GET_RESULT = {
   cid: 'c',
   path: null,

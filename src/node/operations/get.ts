@@ -6,13 +6,13 @@
 import { basename, join } from 'node:path'
 import type { CID } from 'multiformats/cid'
 import type { BlockStore } from '../../blockstore/blockstore.ts'
-import type { FsBlockStore } from '../../blockstore/fs-blockstore.ts'
 import type { References } from '../../blockstore/references.ts'
 import { P2PError } from '../../common/errors.ts'
 import type { KeyedLock } from '../../common/keyed-lock.ts'
 import type { GetPhase, HeldBackBy, OnProgress } from '../../common/progress.ts'
 import { MiB, SECOND_MS } from '../../common/units.ts'
 import type { BlockReader } from '../../dag/block.ts'
+import { BlockSet } from '../../dag/block-set.ts'
 import { blockKey } from '../../dag/cid.ts'
 import { codecName } from '../../dag/codecs.ts'
 import { linksOf } from '../../dag/links.ts'
@@ -57,27 +57,30 @@ export async function getRef(parts: GetParts, text: string, options: GetOptions)
 }
 
 /**
- * Pins a reference: fetches it into the store instead of a file. What lies in files of the user is copied, unless the
- * root is pinned already.
+ * Pins a reference: fetches it into the store instead of a file. What lies in files of the user is copied, and what is in
+ * the store put again to make it durable, unless the root is pinned already.
  *
  * @throws P2PError as `pin-add` of `Api.run`
  */
 export async function pinRef(
-  parts: GetParts & { blocks: FsBlockStore; pins: Pick<Pins, 'get'> },
+  parts: GetParts & { pins: Pick<Pins, 'get'> },
   text: string,
   { name, ...options }: FetchingOptions & { name?: string | undefined },
 ): Promise<GetResult> {
   const ref = parseRef(text)
-  const { pins, store, blocks } = parts
-  const kept = async (root: CID) => ((await pins.get(root))?.kind === 'recursive' ? store : blocks)
-  const target: Destination = { kind: 'store', name: name ?? ref.filename ?? ref.path.at(-1), kept }
+  const { pins, store } = parts
+  const durable = async (root: CID) => ((await pins.get(root))?.kind === 'recursive' ? store : NOTHING)
+  const target: Destination = { kind: 'store', name: name ?? ref.filename ?? ref.path.at(-1), durable }
   return await pins.holding((hold) => new Get(parts, ref, { ...options, target, copy: true, pin: true }, hold).run())
 }
 
+/** Knows the blocks that are here and survive a power cut. */
+type Durable = Pick<BlockStore, 'size'>
+
+const NOTHING: Durable = { size: async () => undefined }
+
 /** Where it goes: as the caller of `get` says, or all of it into the store. */
-type Destination =
-  | GetTarget
-  | { kind: 'store'; name: string | undefined; kept: (root: CID) => Promise<Pick<BlockStore, 'has' | 'size'>> }
+type Destination = GetTarget | { kind: 'store'; name: string | undefined; durable: (root: CID) => Promise<Durable> }
 
 type AnyOutput = Output | StreamOutput | StoreOutput
 
@@ -98,6 +101,8 @@ class Get {
   #stream: StreamOutput | undefined
   readonly #samples: { atMs: number; bytes: number }[] = []
   #hasSession = false
+  /** Blocks that were put: the next sync covers them. */
+  readonly #copied = new BlockSet()
   /** Blocks that may link to others which are no part of the result. */
   #hasOpaque = false
   /** Since content is being downloaded. */
@@ -242,6 +247,7 @@ class Get {
       fetch: async (cid, options) => {
         const block = await blocks.fetch(cid, options)
         await this.#hold.over(this.#parts.store).put(cid, block)
+        this.#copied.add(cid)
         return block
       },
     }
@@ -262,10 +268,11 @@ class Get {
 
   /** Fetches what the result leaves out, so that the whole can be pinned. */
   async #complete(root: CID, reader: BlockReader): Promise<void> {
-    const { target } = this.#options
-    const { store } = this.#parts
-    const kept = target.kind === 'store' ? await target.kept(root) : store
-    const hasLeaf = (cid: CID) => kept.has(cid)
+    const { target, copy = false } = this.#options
+    const { store, references } = this.#parts
+    const inFiles = copy ? NOTHING : references
+    const durable = target.kind === 'store' ? await target.durable(root) : inFiles
+    const hasLeaf = async (cid: CID) => this.#copied.has(cid) || (await durable.size(cid)) !== undefined
     await completeDag(root, { hold: this.#hold, store, hasLeaf, reader, signal: this.#fetching.signal })
   }
 
@@ -282,8 +289,8 @@ class Get {
   async #openOutput(target: string | undefined, root: CID): Promise<AnyOutput> {
     const { target: wanted, force = false, copy = false, pin = false, onProgress } = this.#options
     if (wanted.kind === 'store') {
-      const kept = await wanted.kept(root)
-      return new StoreOutput((cid) => kept.size(cid))
+      const durable = await wanted.durable(root)
+      return new StoreOutput((cid) => durable.size(cid))
     }
     if (wanted.kind === 'stream') {
       this.#stream = new StreamOutput(wanted.write, wanted)
