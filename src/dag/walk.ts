@@ -40,5 +40,7 @@ export async function* walkDag(root: CID, linksOf: (node: CID) => Promise<readon
 /** @throws P2PError `limit` for more than 500,000 links that wait to be followed */
 export function refuseTooWide(root: CID, waitingLinks: number): void {
   if (waitingLinks <= MAX_WAITING_LINKS) return
-  throw new P2PError('limit', `The DAG below ${root} has over ${MAX_WAITING_LINKS} links side by side`)
+  throw new P2PError('limit', `The DAG below ${root} has over ${MAX_WAITING_LINKS} links side by side`, {
+    hint: 'If a pin keeps it, "p2p pin rm" gives it up.',
+  })
 }

@@ -65,7 +65,10 @@ async function getTree(scope: CleanUpScope, tree: Tree, root: Block): Promise<{ 
 }
 
 function skippedNames({ stdout }: FinishedP2p): string[] {
-  return (lastEvent(stdout).skipped as { name: string }[]).map(({ name }) => name).toSorted()
+  const { skipped, skippedCount } = lastEvent(stdout)
+  const entries = skipped as { name: string }[]
+  assert.equal(skippedCount, entries.length)
+  return entries.map(({ name }) => name).toSorted()
 }
 
 test('names and links that lead outside are left out, odd ones arrive: exit 10', async (t) => {
@@ -135,6 +138,16 @@ test('a sharded folder has each name once, whatever its shards say', async (t) =
   assert.equal(end.code, 10, end.stderr)
   assert.deepEqual(skippedNames(end), ['way', 'way', 'way', 'way'])
   assert.deepEqual(await describeTree(result), ['way -> elsewhere'])
+})
+
+test('of a thousand and more that are left out the first are named, and the rest are counted', async (t) => {
+  const tree = new Tree()
+  const bad = tree.file('bad')
+  const root = tree.folder(Array.from({ length: 1005 }, (_, index): Entry => [`a/${index}`, bad]))
+  const { end } = await getTree(t, tree, root)
+  assert.equal(end.code, 10, end.stderr)
+  const { skipped, skippedCount } = lastEvent(end.stdout)
+  assert.deepEqual([(skipped as unknown[]).length, skippedCount], [1000, 1005])
 })
 
 test('refused names reach the terminal without their power over it', async (t) => {
