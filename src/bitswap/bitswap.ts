@@ -133,6 +133,7 @@ export class Bitswap implements Exchange, NetworkListener, SessionHost {
   }
 
   onPeerConnected(peerId: string): void {
+    this.traffic.follow(peerId)
     for (const session of this.#sessions) session.onPeerConnected(peerId)
   }
 
@@ -151,6 +152,7 @@ export class Bitswap implements Exchange, NetworkListener, SessionHost {
     if (this.#init.connect === undefined) await this.#network.dial(source, { signal })
     else await this.#init.connect(source, { signal })
     this.#network.adopt(source.peerId)
+    this.traffic.follow(source.peerId)
   }
 
   costs(): { hashMs: number; limitMs: number } {

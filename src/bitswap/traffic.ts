@@ -45,19 +45,24 @@ export class Traffic {
     this.#clock = clock
   }
 
+  /** Counts for a peer by itself from now on, until {@link forget}. */
+  follow(peerId: string): void {
+    if (!this.#peers.has(peerId)) this.#peers.set(peerId, new Flow())
+  }
+
   received(peerId: string, bytes: number): void {
     const nowMs = this.#clock.monotonicMs()
     this.#total.received.add(bytes, nowMs)
-    this.#flowOf(peerId).received.add(bytes, nowMs)
+    this.#peers.get(peerId)?.received.add(bytes, nowMs)
   }
 
   sent(peerId: string, bytes: number): void {
     const nowMs = this.#clock.monotonicMs()
     this.#total.sent.add(bytes, nowMs)
-    this.#flowOf(peerId).sent.add(bytes, nowMs)
+    this.#peers.get(peerId)?.sent.add(bytes, nowMs)
   }
 
-  /** Of one peer, since it is connected. */
+  /** Of one peer, since it is followed. */
   of(peerId: string): TrafficCounts {
     return (this.#peers.get(peerId) ?? new Flow()).counts(this.#clock.monotonicMs())
   }
@@ -67,16 +72,8 @@ export class Traffic {
     return this.#total.counts(this.#clock.monotonicMs())
   }
 
+  /** What is still on its way from or to the peer counts in the total alone. */
   forget(peerId: string): void {
     this.#peers.delete(peerId)
-  }
-
-  #flowOf(peerId: string): Flow {
-    let flow = this.#peers.get(peerId)
-    if (flow === undefined) {
-      flow = new Flow()
-      this.#peers.set(peerId, flow)
-    }
-    return flow
   }
 }

@@ -21,27 +21,37 @@ interface PutFile {
   file: string
 }
 
+interface LostFile {
+  error: P2PError
+  /** Some pass has failed because of it. */
+  isTold: boolean
+}
+
+export interface BarrierOptions {
+  /** Takes away a file that cannot be trusted. */
+  setAside: (shard: string, file: string) => Promise<void>
+  /** Whether somebody who may have put a file has not passed yet. */
+  isAwaited: (file: string) => Promise<boolean>
+}
+
 export class Barrier {
   readonly #folder: string
-  readonly #setAside: (shard: string, file: string) => Promise<void>
+  readonly #options: BarrierOptions
 
   /** By file name. */
   #files = new Map<string, PutFile>()
   #bytes = 0
   #shards = new Set<string>()
-  /** Files that were put and could not be made durable: until they are put again, nobody passes. */
-  readonly #lost = new Map<string, P2PError>()
+  /** Files that were put and could not be made durable: while somebody waits for one of them, nobody passes. */
+  readonly #lost = new Map<string, LostFile>()
 
   #last: Promise<void> = Promise.resolve()
   #background: Promise<void> | undefined
 
-  /**
-   * @param folder - holds the shards
-   * @param setAside - takes away a file that cannot be trusted
-   */
-  constructor(folder: string, setAside: (shard: string, file: string) => Promise<void>) {
+  /** @param folder - holds the shards */
+  constructor(folder: string, options: BarrierOptions) {
     this.#folder = folder
-    this.#setAside = setAside
+    this.#options = options
   }
 
   /**
@@ -83,8 +93,22 @@ export class Barrier {
         for (const shard of shards) this.#shards.add(shard)
         throw localIoError(error, 'sync the block store', this.#folder)
       }
-      for (const error of this.#lost.values()) throw error
+      await this.#tellLost()
     })
+  }
+
+  /** Who has put a lost file is among those that still wait for it, or among those that are told now. */
+  async #tellLost(): Promise<void> {
+    let failure: P2PError | undefined
+    for (const [file, lost] of this.#lost) {
+      if (lost.isTold && !(await this.#options.isAwaited(file))) {
+        this.#lost.delete(file)
+      } else {
+        lost.isTold = true
+        failure ??= lost.error
+      }
+    }
+    if (failure !== undefined) throw failure
   }
 
   /** Runs one sync after the other, so that each sees what the one before could not finish. */
@@ -124,8 +148,8 @@ export class Barrier {
       await handle.datasync()
     } catch (error) {
       // The system may have dropped the bytes, and would report success the next time: the file cannot be trusted.
-      this.#lost.set(file, localIoError(error, 'sync the block', path))
-      await this.#setAside(shard, file)
+      this.#lost.set(file, { error: localIoError(error, 'sync the block', path), isTold: false })
+      await this.#options.setAside(shard, file)
     } finally {
       await handle.close()
     }

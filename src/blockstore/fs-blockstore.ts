@@ -35,6 +35,13 @@ export interface FsBlockStoreOptions {
   /** Called before a block file is written; throws if there must be no more. */
   reserve?: ((bytes: number) => Promise<void>) | undefined
   onChange?: ((change: StoreChange) => void) | undefined
+  /**
+   * Whether an operation under way relies on a block. Asked of one that could not be synced, since until it is put again
+   * nobody's sync succeeds for so long. Default: always.
+   */
+  isAwaited?: ((key: BlockKey) => Promise<boolean>) | undefined
+  /** Called before a block is set aside, while it still counts as here. */
+  beforeSetAside?: (() => Promise<void>) | undefined
   /** Told of each block whose bytes no longer match, once it has been set aside. */
   onCorrupt?: ((cid: CID) => void) | undefined
 }
@@ -55,7 +62,11 @@ export class FsBlockStore implements BlockStore {
     this.#folder = folder
     this.#shards = shards
     this.#options = options
-    this.#barrier = new Barrier(folder, (shard, file) => this.#setAside(shard, file))
+    const { isAwaited = async () => true } = options
+    this.#barrier = new Barrier(folder, {
+      setAside: (shard, file) => this.#setAside(shard, file),
+      isAwaited: async (file) => await isAwaited(blockKey(sharding.decode(file))),
+    })
   }
 
   /**
@@ -294,6 +305,7 @@ export class FsBlockStore implements BlockStore {
 
   async #setAside(shard: string, file: string): Promise<void> {
     const path = join(this.#folder, shard, file)
+    await this.#options.beforeSetAside?.()
     try {
       await makeFolderIn(join(this.#folder, CORRUPT))
       const { size } = await stat(path)

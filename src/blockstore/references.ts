@@ -72,7 +72,7 @@ export interface ReferencesOptions {
 /** The record under this id holds the last id given out: ids are never used twice, since references may outlive trees. */
 const COUNTER_ID = 0
 const CACHED_FILES = 1024
-/** Files that one block is known to lie in; of more, the oldest are forgotten. */
+/** Files that one block is known to lie in; of more, the oldest are forgotten, but for one in each tree. */
 const MAX_PLACES = 8
 /** Lost files that are told of, at most. */
 const MAX_TOLD_LOST = 1000
@@ -194,8 +194,7 @@ export class References {
       const changed = new Map<BlockKey, Reference[]>()
       for (const [index, { key, ...reference }] of references.entries()) {
         const others = changed.get(key) ?? (await this.#ofKnownTrees(present[index]!))
-        const kept = others.filter(({ fileId }) => fileId !== reference.fileId).slice(0, MAX_PLACES - 1)
-        changed.set(key, [reference, ...kept])
+        changed.set(key, bestPlaces([reference, ...others.filter(({ fileId }) => fileId !== reference.fileId)]))
       }
       await this.#write(changed)
     })
@@ -294,6 +293,18 @@ export class References {
   /** Whether the file of a reference is where it was and as it was. @throws P2PError `io` */
   async isFileUnchanged({ fileId }: Reference): Promise<boolean> {
     return (await this.#usableFile(fileId)) !== undefined
+  }
+
+  /** Whether any file of a finished tree is where it was and as it was. One that cannot be looked at may be. */
+  async hasUnchangedFile({ id, path }: ReferencedTree): Promise<boolean> {
+    for await (const file of this.filesOf(id)) {
+      const isThere = await stat(join(path, file.name), { bigint: true }).then(
+        (stats) => isUnchanged(file, stats),
+        (error) => !isAbsent(error),
+      )
+      if (isThere) return true
+    }
+    return false
   }
 
   /** Every block that refers to a file which is known. */
@@ -396,6 +407,17 @@ export class References {
     this.#toldLost.add(path)
     this.#onLost?.(path)
   }
+}
+
+/** Without the oldest, where there are many; but what holds a tree may rely on nothing else, so each keeps its newest. */
+function bestPlaces(newestFirst: Reference[]): Reference[] {
+  const trees = new Set<number>()
+  return newestFirst.filter(({ fileId }, index) => {
+    const treeId = treeIdOf(fileId)
+    const isNewest = !trees.has(treeId)
+    trees.add(treeId)
+    return isNewest || index < MAX_PLACES
+  })
 }
 
 function isAbsent(error: unknown): boolean {

@@ -2,7 +2,7 @@
 
 import { resolve } from 'node:path'
 import type { AddOptions } from '../node/api.ts'
-import { type ImportSwitches, importSettings } from '../unixfs/import-settings.ts'
+import type { ImportSwitches } from '../unixfs/import-settings.ts'
 
 export interface ImportFlags extends ImportSwitches {
   hidden?: boolean
@@ -24,7 +24,7 @@ export interface ImportFlags extends ImportSwitches {
  * @param cwd - what paths count from
  * @throws P2PError `usage` for settings that do not go together, before anything is waited for
  */
-export function importOptionsFrom(flags: ImportFlags, cwd: string): AddOptions {
+export async function importOptionsFrom(flags: ImportFlags, cwd: string): Promise<AddOptions> {
   const switches: ImportSwitches = {
     profile: flags.profile,
     cidVersion: flags.cidVersion,
@@ -38,7 +38,11 @@ export function importOptionsFrom(flags: ImportFlags, cwd: string): AddOptions {
     inline: flags.inline,
     inlineLimit: flags.inlineLimit,
   }
-  importSettings(switches)
+  // The profile as it stands needs no check, and what checks takes longer to load than a small add may take.
+  if (Object.values(switches).some((value) => value !== undefined)) {
+    const { importSettings } = await import('../unixfs/import-settings.ts')
+    importSettings(switches)
+  }
   return {
     ...switches,
     hidden: flags.hidden,

@@ -2,16 +2,15 @@
 
 import { basename } from 'node:path'
 import { formatLink } from '../dag/link.ts'
-import { dialableByOthers } from '../net/addresses.ts'
 import type { AddedRoot } from '../node/api.ts'
 
 /**
  * The link to a root.
  *
  * @param root - with the absolute path that it was added from, or the name of a stream, which is no file name
- * @param multiaddrs - addresses of the node that serves it
+ * @param providers - addresses at which others can dial the node that serves it, best first
  */
-export function linkTo({ cid, path }: AddedRoot, multiaddrs: readonly string[]): string {
+export function linkTo({ cid, path }: AddedRoot, providers: readonly string[]): string {
   const filename = path.startsWith('/') ? basename(path) || undefined : undefined
-  return formatLink({ cid, filename, providers: dialableByOthers(multiaddrs) })
+  return formatLink({ cid, filename, providers })
 }

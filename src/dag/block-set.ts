@@ -17,28 +17,31 @@ export class BlockSet {
     return this.#size
   }
 
-  /** False if the block was in it already. */
-  add(cid: CID): boolean {
-    const words = new Uint32Array(WORDS)
-    new Uint8Array(words.buffer).set(cid.multihash.digest.subarray(0, words.byteLength))
-    const isNew = this.#insert(words)
-    if (isNew && ++this.#size > (this.#slots.length / WORDS) * MAX_LOAD) this.#grow()
-    return isNew
+  has(cid: CID): boolean {
+    return this.#find(wordsOf(cid)).isThere
   }
 
-  #insert(words: Uint32Array): boolean {
+  /** False if the block was in it already. */
+  add(cid: CID): boolean {
+    const words = wordsOf(cid)
+    const { at, isThere } = this.#find(words)
+    if (isThere) return false
+    this.#slots.set(words, at)
+    if (++this.#size > (this.#slots.length / WORDS) * MAX_LOAD) this.#grow()
+    return true
+  }
+
+  /** Where the words are, or could be. */
+  #find(words: Uint32Array): { at: number; isThere: boolean } {
     const slots = this.#slots
     const mask = slots.length / WORDS - 1
     for (let slot = words[0]! & mask; ; slot = (slot + 1) & mask) {
       const at = slot * WORDS
       const isFree = slots[at] === 0 && slots[at + 1] === 0 && slots[at + 2] === 0 && slots[at + 3] === 0
-      if (isFree) {
-        slots.set(words, at)
-        return true
-      }
+      if (isFree) return { at, isThere: false }
       const isSame =
         slots[at] === words[0] && slots[at + 1] === words[1] && slots[at + 2] === words[2] && slots[at + 3] === words[3]
-      if (isSame) return false
+      if (isSame) return { at, isThere: true }
     }
   }
 
@@ -47,7 +50,13 @@ export class BlockSet {
     this.#slots = new Uint32Array(old.length * 2)
     for (let at = 0; at < old.length; at += WORDS) {
       const words = old.subarray(at, at + WORDS)
-      if (words.some((word) => word !== 0)) this.#insert(words)
+      if (words.some((word) => word !== 0)) this.#slots.set(words, this.#find(words).at)
     }
   }
+}
+
+function wordsOf(cid: CID): Uint32Array {
+  const words = new Uint32Array(WORDS)
+  new Uint8Array(words.buffer).set(cid.multihash.digest.subarray(0, words.byteLength))
+  return words
 }

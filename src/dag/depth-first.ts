@@ -6,16 +6,14 @@
 
 import type { CID } from 'multiformats/cid'
 import type { AbortOptions } from '../common/abort.ts'
-import { P2PError } from '../common/errors.ts'
 import { MiB } from '../common/units.ts'
 import { type BlockKey, blockKey } from './cid.ts'
+import { refuseTooWide } from './walk.ts'
 
 /** Blocks that are read ahead at a time. */
 const BLOCKS_AHEAD = 32
 /** What has been read ahead and not been taken yet: beyond this no more is read than the next block. */
 const MAX_BYTES_AHEAD = 48 * MiB
-/** Links of the nodes on the way down that are still to be followed; more makes a tree that is made to be too much. */
-const MAX_WAITING_LINKS = 500_000
 
 export interface ReadBlock {
   cid: CID
@@ -46,9 +44,7 @@ export async function* walkDepthFirst(
     if (seen.has(placeOf(cid))) continue
     seen.add(placeOf(cid))
     const block = await ahead.take(cid)
-    if (stack.length + block.links.length > MAX_WAITING_LINKS) {
-      throw new P2PError('limit', `The DAG has over ${MAX_WAITING_LINKS} links side by side`)
-    }
+    refuseTooWide(root, stack.length + block.links.length)
     for (let index = block.links.length - 1; index >= 0; index--) stack.push(block.links[index]!)
     ahead.fill(stack, (next) => seen.has(placeOf(next)))
     // It may have been read ahead by another CID of the same block.

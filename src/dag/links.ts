@@ -47,10 +47,10 @@ function readCborLinks(bytes: Uint8Array): CID[] {
   const waiting: unknown[] = [dagCbor.decode(bytes)]
   while (waiting.length > 0) {
     const value = waiting.pop()
-    const cid = CID.asCID(value)
-    if (cid !== null) {
+    // The decoder makes CIDs of links alone; `CID.asCID` would also take a map whose author gave it the fields of one.
+    if (value instanceof CID) {
       if (links.length === MAX_LINKS) throw new P2PError('bad-data', `more than ${MAX_LINKS} links`)
-      links.push(cid)
+      links.push(value)
     } else if (typeof value === 'object' && value !== null && !ArrayBuffer.isView(value)) {
       for (const inner of Object.values(value).toReversed()) waiting.push(inner)
     }

@@ -14,11 +14,12 @@ import { syncFile, syncFolder } from '../blockstore/open-file.ts'
 import type { References } from '../blockstore/references.ts'
 import { mapBounded } from '../common/concurrency.ts'
 import { errnoOf, localIoError, P2PError } from '../common/errors.ts'
-import { formatBytes } from '../common/units.ts'
+import { formatBytes, MiB } from '../common/units.ts'
 import type { BlockKey } from '../dag/cid.ts'
 import { Journal, type JournalFile } from './journal.ts'
 import { type LargeFile, LargeFiles, SYNC_FILES_FROM_BYTES } from './large-files.ts'
 import { type Metadata, restoreLinkTime, restoreMetadata } from './metadata.ts'
+import { SkippedEntries } from './skipped-entries.ts'
 import { MAX_SMALL_FILE_BYTES, SmallFiles } from './small-files.ts'
 import { allocatedBytes, refuseExisting, refuseFolder, refuseSpecial, replaceTarget, temporaryPath } from './target.ts'
 import type { PlacedLeaf } from './tree-notes.ts'
@@ -26,6 +27,10 @@ import type { PlacedLeaf } from './tree-notes.ts'
 const SYNCS_AT_ONCE = 16
 /** Of names that are held in memory. */
 const SYNCED_TOGETHER = 1024
+/** What links take that wait for the files, which is over half a million of usual ones. */
+const MAX_LINK_BYTES = 256 * MiB
+/** Of each, besides its path and target. */
+const LINK_OVERHEAD_BYTES = 256
 
 export interface OutputOptions {
   /** Absolute path of the finished file or folder. */
@@ -98,7 +103,8 @@ export class Output {
   readonly #unsynced: (readonly string[])[] = []
   readonly #folders: { path: string; metadata: Metadata | undefined }[] = []
   readonly #links: { path: string; target: string; metadata: Metadata | undefined }[] = []
-  readonly skipped: { name: string; reason: string }[] = []
+  #linkBytes = 0
+  readonly skipped = new SkippedEntries()
 
   constructor({ target, temporary, force, journal, rewrite, durable }: OutputParts) {
     this.#target = target
@@ -158,12 +164,17 @@ export class Output {
       this.refuse(path, `a link to "${target}", which is not inside the result`)
       return
     }
-    this.#links.push({ path: this.#pathOf(path), target, metadata })
+    const link = { path: this.#pathOf(path), target, metadata }
+    this.#linkBytes += link.path.length + target.length + LINK_OVERHEAD_BYTES
+    if (this.#linkBytes > MAX_LINK_BYTES) {
+      throw new P2PError('limit', `The tree has more links than ${formatBytes(MAX_LINK_BYTES)} of memory hold`)
+    }
+    this.#links.push(link)
   }
 
   refuse(path: readonly string[], reason: string): void {
     const name = path.length === 0 ? basename(this.#target) : path.join('/')
-    this.skipped.push({ name, reason })
+    this.skipped.add(name, reason)
   }
 
   /** The size of a leaf that an earlier run has left in this place; believed without reading in the same boot. */

@@ -1,17 +1,18 @@
 /**
  * The result of `pin add`: all of a tree in the store and nothing else. The readers of the walk store what they fetch, so
- * that there is nothing to do but to say what is here already.
+ * that there is nothing to do but to say what does not have to be.
  */
 
 import type { CID } from 'multiformats/cid'
 import { RAW } from '../dag/cid.ts'
+import { SkippedEntries } from './skipped-entries.ts'
 
 export class StoreOutput {
   readonly #sizeOf: (cid: CID) => Promise<number | undefined>
   /** Nothing is left out: no name reaches a disk. */
-  readonly skipped: { name: string; reason: string }[] = []
+  readonly skipped = new SkippedEntries()
 
-  /** @param sizeOf - the bytes of a block that does not have to be fetched */
+  /** @param sizeOf - the bytes of a block that is here and durable */
   constructor(sizeOf: (cid: CID) => Promise<number | undefined>) {
     this.#sizeOf = sizeOf
   }

@@ -5,6 +5,7 @@
 
 import { P2PError } from '../common/errors.ts'
 import { MiB } from '../common/units.ts'
+import { SkippedEntries } from './skipped-entries.ts'
 
 /** How far ahead of what has been written leaves are fetched. */
 const WINDOW_BYTES = 32 * MiB
@@ -27,7 +28,7 @@ export class StreamOutput {
   #writing = false
   #ended: { reason: unknown } | undefined
   #stopWriting: (reason: unknown) => void = () => {}
-  readonly skipped: { name: string; reason: string }[] = []
+  readonly skipped = new SkippedEntries()
 
   /**
    * @param write - resolves when more may be written
@@ -64,7 +65,7 @@ export class StreamOutput {
   }
 
   refuse(path: readonly string[], reason: string): void {
-    this.skipped.push({ name: path.join('/'), reason })
+    this.skipped.add(path.join('/'), reason)
   }
 
   async openFile(): Promise<void> {}

@@ -102,7 +102,8 @@ export class TreeNotes {
   }
 
   /**
-   * The tree is whole and stands at `path`. What stood there before is forgotten, since its files are in this one or gone.
+   * The tree is whole and stands at `path`. What stood there before is forgotten if it was the same, or nothing of it is
+   * left. Otherwise others may rely on it: the same files, added with other settings, are other blocks.
    *
    * @param builtAt - where it was built: what earlier runs have left there is forgotten too
    */
@@ -110,8 +111,9 @@ export class TreeNotes {
     await this.#references.finishTree(this.#treeId, { path, root })
     for await (const tree of this.#references.trees()) {
       if (tree.id === this.#treeId) continue
-      const isReplaced = tree.path === path && tree.state === 'finished'
-      if (isReplaced || tree.path === builtAt) await this.#references.forgetTree(tree.id)
+      const stoodHere = tree.path === path && tree.state === 'finished'
+      const isWorthless = async () => tree.root === root.toString() || !(await this.#references.hasUnchangedFile(tree))
+      if (tree.path === builtAt || (stoodHere && (await isWorthless()))) await this.#references.forgetTree(tree.id)
     }
   }
 

@@ -98,8 +98,8 @@ export interface AddResult {
   failures: { path: string; message: string }[]
   /** Entries left out because their name starts with a dot. */
   skippedHidden: number
-  /** Whether a node of ours that serves the roots to others is running. */
-  reachable: boolean
+  /** Where others fetch the roots from, best first: the addresses of the server on this repo. Empty if none is running. */
+  servedAt: string[]
 }
 
 /** Where `get` puts what it fetches. */
@@ -139,8 +139,10 @@ export interface GetResult {
   cid: string
   /** The path of the finished file or folder; null for a stream. */
   path: string | null
-  /** Entries that were not made, such as links that lead outside the target. */
+  /** Entries that were not made, such as links that lead outside the target: the first 1,000. */
   skipped: { name: string; reason: string }[]
+  /** All of them. */
+  skippedCount: number
   stats: {
     bytes: number
     /** Everything read from bitswap streams. */

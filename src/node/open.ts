@@ -3,6 +3,7 @@
  * Called by the command line and by `daemon/serve.ts`. The network's code is loaded when the network starts.
  */
 
+import type { BlockStore } from '../blockstore/blockstore.ts'
 import { FsBlockStore } from '../blockstore/fs-blockstore.ts'
 import { LocalBlockStore } from '../blockstore/local-blockstore.ts'
 import { References } from '../blockstore/references.ts'
@@ -97,9 +98,11 @@ export async function openNode(options: NodeOptions): Promise<Node> {
 }
 
 interface Stores {
+  store: BlockStore
   blocks: FsBlockStore
   references: References
   pins: Pins
+  memory: ImportMemory
   usage: StoreUsage
   collector: Collector
 }
@@ -108,8 +111,12 @@ async function openStores(repo: Repo, bootId: string, warn: (message: string) =>
   const { database, config } = repo
   const usage = await StoreUsage.open(database.space('usage'), bootId)
   const maxBytes = config['store.maxSize']
+  const pins = new Pins(database, systemClock)
   let collector: Collector
+  let memory: ImportMemory
   const blocks = await FsBlockStore.open(repo.blocksDir, {
+    isAwaited: (key) => pins.isInUse(key),
+    beforeSetAside: () => memory.forget(),
     onCorrupt: (cid) => warn(`Block ${cid} was damaged on this disk: it is set aside, and counts as not here.`),
     onChange: usage.change,
     reserve: maxBytes === null ? undefined : (bytes) => collector.reserve(bytes),
@@ -117,7 +124,8 @@ async function openStores(repo: Repo, bootId: string, warn: (message: string) =>
   const references = new References(database, {
     onLost: (path) => warn(`${path} was changed, moved or removed: it is not served any more`),
   })
-  const pins = new Pins(database, systemClock)
+  const store = new LocalBlockStore(blocks, references)
+  memory = new ImportMemory({ database, pins, store, clock: systemClock })
   const parts = { blocks, references, pins }
   collector = new Collector(parts, {
     quota: { maxBytes, highWater: config['store.highWater'] / 100, lowWater: config['store.lowWater'] / 100 },
@@ -128,7 +136,7 @@ async function openStores(repo: Repo, bootId: string, warn: (message: string) =>
     },
     onError: (error) => warn(`Collecting garbage failed: ${messageOf(error)}`),
   })
-  return { ...parts, usage, collector }
+  return { ...parts, store, memory, usage, collector }
 }
 
 class LocalNode implements Node {
@@ -142,16 +150,13 @@ class LocalNode implements Node {
 
   constructor(options: NodeOptions, stores: Stores & { repo: Repo; bootId: string }) {
     const { role, announce, onProgress, command, version = 'unknown', onStop } = options
-    const { repo } = stores
+    const { repo, store } = stores
     this.#warn = (message) => onProgress?.({ type: 'warning', message })
     this.network = networkSettings(options, repo.config)
-    const store = new LocalBlockStore(stores.blocks, stores.references)
     this.#network = new NodeNetwork({ repo, store, settings: this.network, role, announce, onWarning: this.#warn })
     this.#parts = {
       holder: { command, version, role, sinceMs: systemClock.wallMs(), stop: onStop },
       ...stores,
-      store,
-      memory: new ImportMemory({ database: repo.database, pins: stores.pins, store, clock: systemClock }),
       targets: new KeyedLock(),
       clock: systemClock,
       settings: this.network,
@@ -174,7 +179,7 @@ class LocalNode implements Node {
     const result = await addSources(this.#parts, sources, options)
     for (const { cid } of result.roots) this.#announce(cid)
     await this.#parts.collector.relieve()
-    return { ...result, reachable: this.#provider !== undefined }
+    return { ...result, servedAt: await this.#servedAt() }
   }
 
   async get(ref: string, options: GetOptions): Promise<GetResult> {
@@ -187,6 +192,13 @@ class LocalNode implements Node {
   async run<Name extends OperationName>(name: Name, options: OptionsOf<Name>): Promise<ResultOf<Name>> {
     options.signal?.throwIfAborted()
     return await OPERATIONS[name].run(this.#parts, options)
+  }
+
+  /** Where others fetch what this node announces. */
+  async #servedAt(): Promise<string[]> {
+    if (this.#provider === undefined) return []
+    const { dialableByOthers } = await import('../net/addresses.ts')
+    return dialableByOthers(this.multiaddrs())
   }
 
   async startNetwork(): Promise<void> {

@@ -14,14 +14,18 @@ const PARALLEL = 8
 export interface CompleteDagOptions extends AbortOptions {
   hold: Hold
   store: Pick<BlockStore, 'put'>
-  /** Whether a leaf is where it has to be. */
+  /**
+   * Whether a leaf is where it has to be, and survives a power cut. That there is a file of it does not say so: whoever
+   * put it may have ended before the barrier. What was put is covered by the next one.
+   */
   hasLeaf: (cid: CID) => Promise<boolean>
-  /** Gives what is not. */
+  /** Gives what is not, here or elsewhere; it is put, again if need be. */
   reader: BlockReader
 }
 
 /**
- * When it returns, every inner node below `root` is in the store, every leaf is here, and the hold has them all.
+ * When it returns, every inner node below `root` is in the store, every leaf is here, the hold has them all, and the next
+ * sync of the store makes durable what is not.
  *
  * @throws P2PError `bad-data` for a node that cannot be read, and whatever the reader and the store throw
  */

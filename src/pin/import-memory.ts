@@ -1,7 +1,7 @@
 /**
  * What earlier imports made of files and trees of the user, so that those which have not changed need not be read again.
- * Believed as long as the pin stands that it was made for, since gc then leaves every block of it. Used by
- * `node/operations/add.ts`.
+ * Believed as long as the pin stands that it was made for, since gc then leaves every block of it, and until a block is
+ * found damaged: leaves are not looked for, since that takes longer than all the rest. Used by `node/operations/add.ts`.
  *
  * A file is known again by its *stamp*: size, both times and inode. One that changed shortly before it was looked at is
  * not remembered, since a later change in the same tick of the file system's clock would not show.
@@ -62,6 +62,8 @@ export interface ImportMemoryParts {
 export class ImportMemory {
   readonly #parts: ImportMemoryParts
   readonly #space: Space
+  /** How often all was forgotten. */
+  #generation = 0
 
   constructor(parts: ImportMemoryParts) {
     this.#parts = parts
@@ -70,7 +72,8 @@ export class ImportMemory {
 
   /** What an import may believe, and a place for what it finds out. */
   open(options: ImportNotesOptions): ImportNotes {
-    return new ImportNotes(this.#parts, this.#space, options)
+    const generation = this.#generation
+    return new ImportNotes(this.#parts, this.#space, { ...options, isCurrent: () => generation === this.#generation })
   }
 
   /** The root of an import with this hold is pinned: what was noted is worth something from now on. */
@@ -78,6 +81,14 @@ export class ImportMemory {
     const holder = (await this.#parts.pins.get(root))?.holder
     if (holder === undefined || holder === hold.id) return
     await this.#space.put(keyOf('alias', hold.id), encode<AliasRecord>({ holder }))
+  }
+
+  /** Forgets everything, as a block goes that a pin may need. Durable when it returns. @throws P2PError `io`, `disk-full` */
+  async forget(): Promise<void> {
+    this.#generation++
+    await this.#space.clear()
+    // What was written before a synced write is durable with it.
+    await this.#space.del(keyOf('tree'), { sync: true })
   }
 
   /** Forgets what no pin stands for any more. @throws P2PError `io`, `disk-full` */
@@ -107,20 +118,27 @@ export interface ImportNotesOptions {
   rehash: boolean
 }
 
+interface ImportNotesInit extends ImportNotesOptions {
+  /** False once everything was forgotten: what was found out before is not worth noting. */
+  isCurrent: () => boolean
+}
+
 export class ImportNotes {
   readonly #parts: ImportMemoryParts
   readonly #space: Space
   readonly #recipe: string
   readonly #hold: Hold
   readonly #rehash: boolean
+  readonly #isCurrent: () => boolean
   readonly #startedNs: bigint
 
-  constructor(parts: ImportMemoryParts, space: Space, { recipe, hold, rehash }: ImportNotesOptions) {
+  constructor(parts: ImportMemoryParts, space: Space, { recipe, hold, rehash, isCurrent }: ImportNotesInit) {
     this.#parts = parts
     this.#space = space
     this.#recipe = recipe
     this.#hold = hold
     this.#rehash = rehash
+    this.#isCurrent = isCurrent
     this.#startedNs = BigInt(parts.clock.wallMs()) * MS_NS
   }
 
@@ -190,7 +208,7 @@ export class ImportNotes {
   }
 
   async #write<T>(kind: Kind, path: string, record: T): Promise<void> {
-    await this.#space.put(keyOf(kind, this.#recipe, path), encode(record))
+    if (this.#isCurrent()) await this.#space.put(keyOf(kind, this.#recipe, path), encode(record))
   }
 }
 

@@ -158,10 +158,12 @@ export class Pins {
   /** Whether a pin, or an operation under way, needs the block. Takes as long however many blocks there are. */
   async isHeld(key: BlockKey): Promise<boolean> {
     await this.#load()
-    // In this order, since what is noted moves from here into the index.
-    for (const hold of this.#holds.values()) if (hold.hasUnwritten(key)) return true
-    for await (const holder of this.index.holdersOf(key)) if (this.#counts(holder)) return true
-    return false
+    return await this.#isHeldBy(key, (holder) => this.#counts(holder))
+  }
+
+  /** Whether an operation under way needs the block, whatever the pins do. */
+  async isInUse(key: BlockKey): Promise<boolean> {
+    return await this.#isHeldBy(key, (holder) => this.#holds.has(holder))
   }
 
   /**
@@ -186,6 +188,13 @@ export class Pins {
   async isPin(holder: HolderId): Promise<boolean> {
     await this.#load()
     return this.#pinned.has(holder)
+  }
+
+  async #isHeldBy(key: BlockKey, counts: (holder: HolderId) => boolean): Promise<boolean> {
+    // In this order, since what is noted moves from here into the index.
+    for (const hold of this.#holds.values()) if (hold.hasUnwritten(key)) return true
+    for await (const holder of this.index.holdersOf(key)) if (counts(holder)) return true
+    return false
   }
 
   #counts(holder: HolderId): boolean {

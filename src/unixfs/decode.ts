@@ -44,6 +44,8 @@ export type DecodedNode = { metadata?: NodeMetadata | undefined } & (
 
 const NO_BYTES = new Uint8Array(0)
 const MODE_BITS = 0o7777
+/** Of a symlink's target: what Linux takes, without the zero at its end. */
+const MAX_TARGET_BYTES = 4095
 const NODE_LINKS_FIELD = 2
 const LINK_NAME_FIELD = 2
 
@@ -122,7 +124,11 @@ function checkLink(cid: CID): void {
 
 function symlinkTarget(unixfs: UnixfsData, links: DirectoryEntry[]): string {
   if (links.length > 0) throw new P2PError('bad-data', 'a symlink with links of its own')
-  return textOf(unixfs.data ?? NO_BYTES)
+  const target = unixfs.data ?? NO_BYTES
+  if (target.byteLength > MAX_TARGET_BYTES) {
+    throw new P2PError('bad-data', `a symlink to a target above ${MAX_TARGET_BYTES} bytes`)
+  }
+  return textOf(target)
 }
 
 function metadataOf({ mode, mtime }: UnixfsData): NodeMetadata | undefined {

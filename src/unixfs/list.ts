@@ -8,7 +8,7 @@ import type { CID } from 'multiformats/cid'
 import { mapAhead } from '../common/concurrency.ts'
 import { P2PError } from '../common/errors.ts'
 import { whyRefused } from '../dag/block.ts'
-import { RAW } from '../dag/cid.ts'
+import { type BlockKey, blockKey, RAW } from '../dag/cid.ts'
 import { type DecodedNode, decodeNode } from './decode.ts'
 import { type Description, describeBlock } from './describe.ts'
 import type { DirectoryEntry } from './directory-entry.ts'
@@ -74,14 +74,18 @@ async function* entriesOf(folder: Folder, options: ListOptions): AsyncGenerator<
 /** The entries of one node after the other. */
 async function* groupsOf(folder: Folder, options: ListOptions): AsyncGenerator<DirectoryEntry[]> {
   if (folder.kind === 'directory') yield folder.entries
-  else yield* shardGroups(folder, options, Math.floor(64 / Math.log2(folder.fanout)))
+  else yield* shardGroups(folder, options, Math.floor(64 / Math.log2(folder.fanout)), new Set())
 }
 
-/** @param levels - how many the hash of a name has bits for */
+/**
+ * @param levels - how many the hash of a name has bits for
+ * @param seen - parts of the folder so far: one that comes again has no name that belongs there
+ */
 async function* shardGroups(
   shard: ShardFolder,
   options: ListOptions,
   levels: number,
+  seen: Set<BlockKey>,
 ): AsyncGenerator<DirectoryEntry[]> {
   yield shard.entries
   if (shard.subShards.length > 0 && levels === 1) throw new P2PError('bad-data', 'A sharded folder is too deep')
@@ -90,23 +94,34 @@ async function* shardGroups(
     if (node.kind === 'shard' && node.fanout === shard.fanout) return node
     throw new P2PError('bad-data', `Block ${cid} is not part of a sharded folder`)
   }
-  for await (const below of mapAhead(shard.subShards, READ_AHEAD, readShard)) {
-    yield* shardGroups(below, options, levels - 1)
+  const isNew = (cid: CID) => seen.size < seen.add(blockKey(cid)).size
+  for await (const below of mapAhead(shard.subShards.filter(isNew), READ_AHEAD, readShard)) {
+    yield* shardGroups(below, options, levels - 1, seen)
   }
 }
 
 /**
- * Bytes of file content below a root, by what its nodes say; 0 for what is no file and no folder.
+ * Bytes of file content below a root, by what its nodes say; 0 for what is no file and no folder. A folder is read once,
+ * however often it occurs, since a few can stand for endlessly many.
  *
  * @throws as {@link listFolder}
  */
 export async function contentBytes(root: CID, readNode: ListOptions['readNode']): Promise<number> {
-  const top = describeBlock(root, await readNode(root))
-  if (top.type === 'file') return top.bytes
-  if (top.type !== 'folder') return 0
-  let bytes = 0
-  for await (const { description } of listFolder(top.node, { readNode, describe: true, recursive: true })) {
-    if (description?.type === 'file') bytes += description.bytes
+  const known = new Map<BlockKey, number>()
+  const bytesOf = async (cid: CID, description: Description | undefined, path: readonly string[]): Promise<number> => {
+    if (description?.type === 'file') return description.bytes
+    if (description?.type !== 'folder') return 0
+    const key = blockKey(cid)
+    let bytes = known.get(key)
+    if (bytes === undefined) {
+      bytes = 0
+      for await (const entry of listFolder(description.node, { readNode, describe: true, recursive: false }, path)) {
+        bytes += await bytesOf(entry.cid, entry.description, entry.path)
+      }
+      known.set(key, bytes)
+    }
+    return bytes
   }
-  return bytes
+  const bytes = await bytesOf(root, describeBlock(root, await readNode(root)), [])
+  return Math.min(bytes, Number.MAX_SAFE_INTEGER)
 }

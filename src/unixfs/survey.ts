@@ -13,6 +13,8 @@ import { type Description, describeBlock } from './describe.ts'
 /** Beyond these the figures are the least there are. */
 const MAX_NODES = 4096
 const MAX_BLOCKS = 65_536
+/** What waits beyond this would not be visited any more. */
+const MAX_WAITING = 4 * MAX_NODES
 const NODES_AT_ONCE = 16
 
 export interface Survey {
@@ -118,17 +120,17 @@ class TreeSurvey implements Survey {
     // Whether small ones are leaves shows in the first one alone: the others are content that nobody has asked for.
     const mayBeLeaf = first.bytes <= MAX_BLOCK_BYTES
     const areLeaves = mayBeLeaf && isLeaf(await this.#visit(step))
-    if (!mayBeLeaf) this.#waiting.push(step)
+    if (!mayBeLeaf) this.#visitLater(step)
     for (const child of others) {
       if (areLeaves && child.bytes <= first.bytes) this.#countLeaf(child, depth + 1)
-      else this.#waiting.push({ ...step, cid: child.cid })
+      else this.#visitLater({ ...step, cid: child.cid })
     }
   }
 
   #visitFolder(node: Extract<DecodedNode, { kind: 'directory' | 'shard' }>, depth: number): void {
     for (const { cid, tsize } of node.entries) {
       if (cid.code !== RAW) {
-        this.#waiting.push({ cid, depth: depth + 1, place: 'entry' })
+        this.#visitLater({ cid, depth: depth + 1, place: 'entry' })
         continue
       }
       this.#countFile(tsize)
@@ -136,7 +138,13 @@ class TreeSurvey implements Survey {
     }
     if (node.kind !== 'shard') return
     this.sharded = true
-    for (const cid of node.subShards) this.#waiting.push({ cid, depth: depth + 1, place: 'part' })
+    for (const cid of node.subShards) this.#visitLater({ cid, depth: depth + 1, place: 'part' })
+  }
+
+  /** Unless too many wait already: a node can have thousands, of which none costs its maker more than a name. */
+  #visitLater(step: Step): void {
+    if (this.#waiting.length < MAX_WAITING) this.#waiting.push(step)
+    else this.isComplete = false
   }
 
   #countFile(bytes: number): void {

@@ -59,7 +59,7 @@ export interface WalkOptions {
   firstLeaf?: FirstLeaf | undefined
   /** Of a single file, only what holds these bytes is fetched. Default: all. */
   range?: ByteRange | undefined
-  /** The most files and folders in the tree. Default 20,000,000. */
+  /** The most entries in the tree, parts of sharded folders among them. Default 20,000,000. */
   maxEntries?: number | undefined
 }
 
@@ -221,7 +221,11 @@ export class Walk {
     if (bytes !== contentBytes) {
       throw new P2PError('bad-data', `Block ${cid} holds ${bytes} bytes where its parent says ${contentBytes}`)
     }
-    if (node.kind === 'file') return this.#openFile(file, offset, depth, node, blockBytes)
+    if (node.kind === 'file') {
+      // Nobody writes these, and nothing in a tree of them would count towards its end.
+      if (bytes === 0) throw new P2PError('bad-data', `Block ${cid} has links of a file and no content`)
+      return this.#openFile(file, offset, depth, node, blockBytes)
+    }
     return [{ type: 'content', place: { file, offset }, content: node.content, leaf: cid }]
   }
 
@@ -250,6 +254,12 @@ export class Walk {
     blockBytes: number,
     buckets: readonly number[] = [],
   ): Found[] {
+    const subShards = node.kind === 'shard' ? placed(node, buckets) : []
+    // Also those that are refused, and parts of a folder that may be empty: each costs time.
+    this.#entries += node.entries.length + subShards.length
+    if (this.#entries > this.#maxEntries) {
+      throw new P2PError('limit', `The tree has more than ${this.#maxEntries} files and folders`)
+    }
     const refused: Found[] = []
     const seen = new Set<string>()
     const entries = node.entries.filter(({ name, cid }, index) => {
@@ -269,12 +279,7 @@ export class Walk {
         return false
       }
     })
-    this.#entries += entries.length
-    if (this.#entries > this.#maxEntries) {
-      throw new P2PError('limit', `The tree has more than ${this.#maxEntries} files and folders`)
-    }
     for (const { tsize } of entries) this.#totalBytes += tsize
-    const subShards = node.kind === 'shard' ? placed(node, buckets) : []
     this.#unmeasured += subShards.length
     const position = { depth, heldBytes: blockBytes, firstLeaf: this.#firstLeaf }
     this.#hold(new FolderCursor(path, { entries, subShards }, position, (name) => this.#file(name, undefined)))

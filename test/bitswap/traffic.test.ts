@@ -7,7 +7,9 @@ const NOTHING = { receivedBytes: 0, sentBytes: 0, receivedBytesPerSecond: 0, sen
 test('each peer has its own counts, and all of them stay when it goes', () => {
   let nowMs = 10_000
   const traffic = new Traffic({ monotonicMs: () => nowMs, wallMs: () => 0 })
+  traffic.follow('a')
   traffic.received('a', 500)
+  traffic.follow('a')
   traffic.sent('a', 10)
   traffic.sent('b', 1000)
   nowMs = 11_000
@@ -19,7 +21,9 @@ test('each peer has its own counts, and all of them stay when it goes', () => {
   })
   traffic.forget('a')
   assert.deepEqual(traffic.of('a'), NOTHING)
-  assert.deepEqual(traffic.of('unknown'), NOTHING)
+  assert.deepEqual(traffic.of('b'), NOTHING, 'not followed')
+  traffic.received('a', 5)
+  assert.deepEqual(traffic.of('a'), NOTHING, 'on its way when it went')
   nowMs = 60_000
-  assert.deepEqual(traffic.total(), { ...NOTHING, receivedBytes: 500, sentBytes: 1010 })
+  assert.deepEqual(traffic.total(), { ...NOTHING, receivedBytes: 505, sentBytes: 1010 })
 })

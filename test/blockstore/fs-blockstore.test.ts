@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { mkdir, readdir, readFile, truncate, writeFile } from 'node:fs/promises'
+import { mkdir, open, readdir, readFile, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { test } from 'node:test'
@@ -9,7 +9,7 @@ import type { CID } from 'multiformats/cid'
 import { FsBlockStore } from '../../src/blockstore/fs-blockstore.ts'
 import { hasCode } from '../../src/common/errors.ts'
 import { MiB } from '../../src/common/units.ts'
-import { multihashOfKey } from '../../src/dag/cid.ts'
+import { blockKey, multihashOfKey } from '../../src/dag/cid.ts'
 import { damaged, randomBlock } from '../support/blocks.ts'
 import { canRun, runChildModule, startChildModule } from '../support/child-module.ts'
 import { makeTempDir } from '../support/temp.ts'
@@ -152,6 +152,30 @@ test('a block that could not be synced fails the barrier until it is put again',
   const env = { UV_USE_IO_URING: '0', UV_THREADPOOL_SIZE: '1' }
   const output = await runChildModule(t, program, { argument: { folder }, prefix, env })
   assert.deepEqual(JSON.parse(output), ['io EIO', false, 'io EIO', 'ok', true])
+})
+
+test('a block that could not be synced is forgotten once nobody waits for it, and somebody was told', async (t) => {
+  const awaited = new Set<string>()
+  const store = await FsBlockStore.open(await makeTempDir(t), { isAwaited: async (key) => awaited.has(key) })
+  const { cid, bytes } = randomBlock('lost', 5000)
+  const failsToSync = async () => await assert.rejects(store.sync(), (error) => hasCode(error, 'io'))
+  const loseNow = async () => {
+    await store.put(cid, bytes)
+    const handle = await open(import.meta.filename)
+    const { mock } = t.mock.method(Object.getPrototypeOf(handle), 'datasync', async () => {
+      throw Object.assign(new Error('broken'), { code: 'EIO' })
+    })
+    await handle.close()
+    await failsToSync()
+    mock.restore()
+  }
+  await loseNow()
+  await store.sync()
+  awaited.add(blockKey(cid))
+  await loseNow()
+  await failsToSync()
+  awaited.clear()
+  await store.sync()
 })
 
 test('writes out in the background what has gathered', { skip: noStrace }, async (t) => {

@@ -233,19 +233,18 @@ test('a file that cannot be read does not hide another that can', async (t) => {
   assert.deepEqual(await references.get(block!.cid), block!.bytes)
 })
 
-test('keeps few of many places', async (t) => {
+test('keeps few of many places in one tree, and the newest of every tree', async (t) => {
   const { folder, references } = await makeFixture(t)
   const [block] = someBlocks(1)
-  const ids = []
-  for (let index = 0; index < 12; index++) {
-    ids.unshift(await newFile(references, join(folder, `${index}`)))
-    await refer(references, block!, { fileId: ids[0]!, offset: 0 })
+  const newest: number[] = []
+  for (let tree = 0; tree < 12; tree++) {
+    const first = await newFile(references, join(folder, `${tree}`))
+    for (let file = 0; file < 12; file++) await refer(references, block!, { fileId: first + file, offset: 0 })
+    newest.unshift(first + 11)
   }
-  const places = await references.lookup(blockKey(block!.cid))
-  assert.deepEqual(
-    places.map(({ fileId }) => fileId),
-    ids.slice(0, 8),
-  )
+  const places = (await references.lookup(blockKey(block!.cid))).map(({ fileId }) => fileId)
+  const ofLastTree = Array.from({ length: 8 }, (_, index) => newest[0]! - index)
+  assert.deepEqual(places, [...ofLastTree, ...newest.slice(1)])
 })
 
 test('what refers to a forgotten tree is absent, is cleared away, and its id is never given again', async (t) => {

@@ -19,7 +19,7 @@ function peer(number: number, bytes: number): Stats['peers'][number] {
 
 function result(stats: Partial<Stats>, path: string | null = '/home/me/film.mkv'): GetResult {
   const defaults = { bytes: 40 * MiB, receivedBytes: 40 * MiB, duplicateBytes: 0, blocks: 40, seconds: 4, peers: [] }
-  return { cid: 'bafy', path, skipped: [], stats: { ...defaults, ...stats } }
+  return { cid: 'bafy', path, skipped: [], skippedCount: 0, stats: { ...defaults, ...stats } }
 }
 
 describe('the summary of a download', () => {

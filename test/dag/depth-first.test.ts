@@ -1,20 +1,14 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { encode } from '@ipld/dag-cbor'
-import { CID } from 'multiformats/cid'
+import type { CID } from 'multiformats/cid'
 import { hasCode } from '../../src/common/errors.ts'
 import { MiB } from '../../src/common/units.ts'
 import type { Block } from '../../src/dag/block.ts'
-import { blockKey, DAG_CBOR } from '../../src/dag/cid.ts'
+import { blockKey } from '../../src/dag/cid.ts'
 import { type ReadBlock, walkDepthFirst } from '../../src/dag/depth-first.ts'
 import { linksOf } from '../../src/dag/links.ts'
-import { numberedBlock, rawBlock } from '../support/blocks.ts'
+import { cborBlock, numberedBlock, rawBlock } from '../support/blocks.ts'
 import { folderBlock } from '../support/hostile-trees.ts'
-
-function cborBlock(value: unknown): Block {
-  const bytes = encode(value)
-  return { cid: CID.createV1(DAG_CBOR, rawBlock(bytes).cid.multihash), bytes }
-}
 
 /** Gives blocks, and counts how many are being read. */
 class Reader {

@@ -336,9 +336,24 @@ describe('output of get', () => {
       await output.close()
       assert.equal(await readlink(join(folder, 'result', 'good')), 'sub')
       assert.equal(await readlink(join(folder, 'result', 'sub', 'up')), '../good')
-      assert.deepEqual(output.skipped.map(({ name }) => name).toSorted(), Object.keys(outside).toSorted())
+      assert.deepEqual(output.skipped.named.map(({ name }) => name).toSorted(), Object.keys(outside).toSorted())
       assert.deepEqual((await readdir(join(folder, 'result'))).toSorted(), ['good', 'sub'])
       assert.deepEqual(await readdir(join(folder, 'result', 'sub')), ['up'])
+    })
+  })
+
+  test('links that would fill the memory are refused', async (t) => {
+    await inRepo(t, async ({ open }) => {
+      const output = await open()
+      await output.makeFolder([])
+      const target = 'x'.repeat(4095)
+      await assert.rejects(
+        async () => {
+          for (let index = 0; index < 100_000; index++) await output.makeLink([`${index}`], target)
+        },
+        (error) => hasCode(error, 'limit'),
+      )
+      await output.close()
     })
   })
 

@@ -97,7 +97,7 @@ class Cycles {
     }
     try {
       await pins.holding(async (hold) => {
-        await completeDag(root!, { hold, store, hasLeaf: (cid) => blocks.has(cid), reader: { fetch: read } })
+        await completeDag(root!, { hold, store, hasLeaf: async () => false, reader: { fetch: read } })
         await blocks.sync()
         await pins.add({ cid: root!, bytes: 0, kind: 'recursive' }, hold)
       })

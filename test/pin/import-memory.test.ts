@@ -126,6 +126,20 @@ test('rehash reads everything, and what it finds is remembered, also under the p
   assert.equal((await add()).puts, 0)
 })
 
+test('what was forgotten is read again, and an import that was under way notes nothing', async (t) => {
+  const { add, memory, store } = await makeSite(t)
+  const put = store.put.bind(store)
+  store.put = async (...block) => {
+    store.put = put
+    await put(...block)
+    await memory.forget()
+  }
+  const first = await add()
+  assert.deepEqual(await add(), first)
+  await memory.forget()
+  assert.deepEqual(await add(), first)
+})
+
 test('with its pin a tree is forgotten', async (t) => {
   const { add, pins, memory } = await makeSite(t)
   const { cid, puts } = await add()

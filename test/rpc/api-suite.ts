@@ -58,7 +58,7 @@ export function apiSuite(name: string, make: (t: TestContext) => Promise<MadeApi
       [...paths, folder],
     )
     assert.deepEqual(told, result.roots)
-    assert.deepEqual({ ...result, roots: [] }, { roots: [], failures: [], skippedHidden: 1, reachable: false })
+    assert.deepEqual({ ...result, roots: [] }, { roots: [], failures: [], skippedHidden: 1, servedAt: [] })
     assert.ok(events.some(({ type }) => type === 'add-progress'))
   })
 

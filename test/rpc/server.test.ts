@@ -20,11 +20,12 @@ import { cleanUpAfter } from '../support/clean-up.ts'
 import { makeTempDir } from '../support/temp.ts'
 import { until } from '../support/until.ts'
 
-const ADD_RESULT = { roots: [], failures: [], skippedHidden: 0, reachable: false }
+const ADD_RESULT = { roots: [], failures: [], skippedHidden: 0, servedAt: [] }
 const GET_RESULT = {
   cid: 'c',
   path: null,
   skipped: [],
+  skippedCount: 0,
   stats: { bytes: 0, receivedBytes: 0, duplicateBytes: 0, blocks: 0, seconds: 0, peers: [] },
 }
 

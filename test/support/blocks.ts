@@ -1,10 +1,11 @@
 /** Blocks for tests of stores. */
 
+import * as dagCbor from '@ipld/dag-cbor'
 import { CID } from 'multiformats/cid'
 import * as Digest from 'multiformats/hashes/digest'
 import type { Block } from '../../src/dag/block.ts'
 import { digestOf } from '../../src/dag/block.ts'
-import { DAG_PB, IDENTITY_HASH, RAW, rawCid, SHA2_256 } from '../../src/dag/cid.ts'
+import { DAG_CBOR, DAG_PB, IDENTITY_HASH, RAW, rawCid, SHA2_256 } from '../../src/dag/cid.ts'
 import { randomBytes } from './bytes.ts'
 
 /** A raw block over these bytes. */
@@ -39,4 +40,10 @@ export function numberedBlock(index: number, byteCount = 8): Block {
 /** A dag-pb block of these bytes. */
 export function dagPbBlock(bytes: Uint8Array): Block {
   return { cid: CID.createV1(DAG_PB, rawBlock(bytes).cid.multihash), bytes }
+}
+
+/** A dag-cbor block of this value; CIDs in it are its links. */
+export function cborBlock(value: unknown): Block {
+  const bytes = dagCbor.encode(value)
+  return { cid: CID.createV1(DAG_CBOR, rawBlock(bytes).cid.multihash), bytes }
 }

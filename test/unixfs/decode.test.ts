@@ -144,6 +144,9 @@ test('what is not UnixFS is refused', () => {
   assertRefused(() => decode(undefined), /without UnixFS data/)
   assertRefused(() => decode({ type: 'metadata', blockSizes: [] }), /metadata/)
   assertRefused(() => decode({ type: 'symlink', data: Buffer.from('a'), blockSizes: [] }, [{}]), /links of its own/)
+  const longTarget = (bytes: number) => decode({ type: 'symlink', data: Buffer.alloc(bytes, 'a'), blockSizes: [] })
+  assert.equal(longTarget(4095).kind, 'symlink')
+  assertRefused(() => longTarget(4096), /above 4095 bytes/)
 })
 
 test('a block of another codec is taken as it is', () => {

@@ -8,6 +8,7 @@ import { KiB, MiB } from '../../src/common/units.ts'
 import { StreamOutput } from '../../src/files/stream-output.ts'
 import { encodeUnixfs } from '../../src/unixfs/unixfs-data.ts'
 import { dagPbBlock, identityCid, numberedBlock, rawBlock } from '../support/blocks.ts'
+import { type Entry, shardBlock } from '../support/hostile-trees.ts'
 import { type Child, exported, fileOf, folderOf, leaf, MemorySink, Source } from '../support/memory-export.ts'
 
 const LATIN1 = Buffer.from('caf\u00e9', 'latin1')
@@ -173,14 +174,44 @@ describe('exporter', () => {
     }
   })
 
-  test('a bomb of nodes that fan out without content is refused before it fills the memory', async () => {
+  test('a bomb of nodes that fan out with next to no content is refused before it fills the memory', async () => {
     const nothing = leaf(rawBlock(new Uint8Array(0)))
+    const tiny = leaf(numberedBlock(1))
+    const inner = fileOf([tiny])
     const wide = Array.from({ length: 60 }, (_, index) =>
-      fileOf([...Array<Child>(20_000 + index).fill(nothing), fileOf([nothing])]),
+      fileOf([...Array<Child>(20_000 + index).fill(nothing), inner]),
     )
     const root = fileOf(wide.map((child) => fileOf([child])))
-    const source = new Source().hold(nothing, fileOf([nothing]), ...wide, ...wide.map((child) => fileOf([child])), root)
+    const source = new Source().hold(nothing, tiny, inner, ...wide, ...wide.map((child) => fileOf([child])), root)
     await assert.rejects(exported(root, source), (error) => hasCode(error, 'limit'))
+  })
+
+  test('parts of a file may be empty, but not have parts of their own then', async () => {
+    const nothing = leaf(rawBlock(new Uint8Array(0)))
+    const file = fileOf([nothing, leaf(numberedBlock(1)), nothing])
+    const source = new Source().hold(nothing, leaf(numberedBlock(1)), file)
+    assert.deepEqual((await exported(file, source)).files.get(''), Buffer.from(numberedBlock(1).bytes))
+    const below = fileOf([nothing, nothing])
+    const root = fileOf([below, below])
+    await assert.rejects(exported(root, source.hold(below, root)), (error) => hasCode(error, 'bad-data'))
+  })
+
+  test('entries that are left out and parts of folders that are empty count as entries', async () => {
+    const good = leaf(numberedBlock(1))
+    const names = Array.from({ length: 100 }, (_, index) => `a/${index}`)
+    const refused = folderOf(Object.fromEntries(names.map((name) => [name, good])))
+    let shard = shardBlock(new Map())
+    const shards = [shard]
+    for (let level = 0; level < 3; level++) {
+      const [, ...others] = Array.from({ length: 8 }, (_, bucket): [number, Entry] => [bucket, ['', shards[level]!]])
+      shard = shardBlock(new Map(others))
+      shards.push(shard)
+    }
+    const source = new Source().hold(good, refused, ...shards.map(leaf))
+    for (const root of [refused, leaf(shard)]) {
+      assert.deepEqual((await exported(root, source)).files.size, 0)
+      await assert.rejects(exported(root, source, undefined, { maxEntries: 99 }), (error) => hasCode(error, 'limit'))
+    }
   })
 
   test('folders that stand for endlessly many by having each other are refused', async () => {

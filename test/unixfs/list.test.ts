@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { encode, prepare } from '@ipld/dag-pb'
 import { CID } from 'multiformats/cid'
 import { hasCode } from '../../src/common/errors.ts'
+import { MiB } from '../../src/common/units.ts'
 import type { Block } from '../../src/dag/block.ts'
 import { DAG_CBOR, RAW } from '../../src/dag/cid.ts'
 import { decodeNode } from '../../src/unixfs/decode.ts'
@@ -128,3 +131,53 @@ test('a survey ends where there is more than anyone waits for, and says so', asy
   )
   assert.ok(asked.length <= 4096, `${asked.length} nodes`)
 })
+
+test('the content of a tree is added up, and its shards listed, in as many steps as it has blocks', async () => {
+  // 40^10 folders and 7^10 shards, made of 11 blocks each.
+  let folder = folderBlock([['leaf', leaf]])
+  let shard = shardBlock(new Map())
+  const blocks = [folder, shard]
+  for (let level = 0; level < 10; level++) {
+    const [below, part] = [folder, shard]
+    folder = folderBlock(Array.from({ length: 40 }, (_, index) => [`${index}`, below]))
+    shard = shardBlock(new Map(Array.from({ length: 7 }, (_, bucket) => [bucket + 1, ['', part]])))
+    blocks.push(folder, shard)
+  }
+  const { readNode, asked, ready } = reading(...blocks)
+  await ready
+  assert.equal(await contentBytes(folder.cid, readNode), Number.MAX_SAFE_INTEGER)
+  assert.equal(await contentBytes(blocks[4]!.cid, readNode), 40 * 40 * leaf.bytes.byteLength)
+  assert.ok(asked.length < 1000, `${asked.length} nodes`)
+  assert.equal(await contentBytes(shard.cid, readNode), 0)
+  assert.deepEqual((await listed(shard, blocks, false)).entries, [])
+})
+
+test('what waits in a survey is bounded, however often its nodes are named', async () => {
+  // Of each level, a few are read at a time, which have 4,000 more of the next.
+  let folder = folderBlock([['leaf', leaf]])
+  const bottom = folder
+  const folders = [folder]
+  for (let level = 0; level < 8; level++) {
+    const below = folder
+    folder = folderBlock(Array.from({ length: 4000 }, (_, index) => [`${index}`, below]))
+    folders.push(folder)
+  }
+  const { readNode, ready } = reading(...folders)
+  await ready
+  const before = usedHeapBytes()
+  let used = 0
+  const stopped = surveyTree(folder.cid, async (cid) => {
+    if (!cid.equals(bottom.cid)) return await readNode(cid)
+    used ||= usedHeapBytes()
+    throw new Error('far enough')
+  })
+  await assert.rejects(stopped, /far enough/)
+  assert.ok(used - before < 64 * MiB, `${used - before} bytes`)
+})
+
+/** After all that can go has gone. */
+function usedHeapBytes(): number {
+  setFlagsFromString('--expose-gc')
+  runInNewContext('gc')()
+  return process.memoryUsage().heapUsed
+}

@@ -4,9 +4,10 @@ import { resolve } from 'node:path'
 import { systemClock } from '../../common/clock.ts'
 import { P2PError } from '../../common/errors.ts'
 import { formatBytes } from '../../common/units.ts'
-import type { AddedRoot, AddOptions, AddResult, AddSource, Api } from '../../node/api.ts'
+import type { AddedRoot, AddOptions, AddResult, AddSource } from '../../node/api.ts'
 import { type Context, withNode } from '../context.ts'
 import { type ImportFlags, importOptionsFrom } from '../import-options.ts'
+import { linkTo } from '../links.ts'
 import type { Outcome } from '../outcome.ts'
 
 export interface AddFlags extends ImportFlags {
@@ -25,7 +26,7 @@ export async function add(context: Context, paths: string[], flags: AddFlags): P
   assertPossible(paths, flags)
   const asGiven = givenPaths(context, paths)
   const options: AddOptions = {
-    ...addOptionsFrom(context, flags),
+    ...(await addOptionsFrom(context, flags)),
     pin: flags.pin,
     onRoot: (root: AddedRoot) => {
       output.resultLine(root.cid)
@@ -33,17 +34,16 @@ export async function add(context: Context, paths: string[], flags: AddFlags): P
     },
   }
   const sources = sourcesOf(context, paths)
-  const { result, links } = await (flags.onlyHash === true
+  const result = await (flags.onlyHash === true
     ? hashOnly(sources, options)
-    : withNode(context, { command: 'p2p add', holdTimeoutMs: flags.timeout }, async (node) => {
-        const result = await node.add(sources, options)
-        return { result, links: result.reachable ? await linksTo(node, result.roots, context) : [] }
-      }))
+    : withNode(context, { command: 'p2p add', holdTimeoutMs: flags.timeout }, (node) => node.add(sources, options)))
+  const reachable = result.servedAt.length > 0
+  const links = reachable ? result.roots.map((root) => linkTo(root, result.servedAt)) : []
 
   const roots = result.roots.map((root, index) => ({ ...asGiven(root), ...(links[index] && { link: links[index] }) }))
   const failures = result.failures.map(asGiven)
   return {
-    result: { roots, failures, skippedHidden: result.skippedHidden, reachable: result.reachable },
+    result: { roots, failures, skippedHidden: result.skippedHidden, reachable },
     summary: summaryOf(result, flags, links),
     problems: failures.map(({ path, message }) => `${path} is not added: ${message}`),
     failure: partialFailure(result),
@@ -51,15 +51,9 @@ export async function add(context: Context, paths: string[], flags: AddFlags): P
 }
 
 /** Needs no repo, and makes none. */
-async function hashOnly(sources: AddSource[], options: AddOptions): Promise<{ result: AddResult; links: string[] }> {
+async function hashOnly(sources: AddSource[], options: AddOptions): Promise<AddResult> {
   const { hashSources } = await import('../../node/operations/add.ts')
-  return { result: await hashSources({ clock: systemClock }, sources, options), links: [] }
-}
-
-async function linksTo(node: Api, roots: AddedRoot[], { signal }: Context): Promise<string[]> {
-  const { multiaddrs } = await node.run('id', { signal })
-  const { linkTo } = await import('../links.ts')
-  return roots.map((root) => linkTo(root, multiaddrs))
+  return await hashSources({ clock: systemClock }, sources, options)
 }
 
 /** Why not everything was added; undefined if it was. */
@@ -92,8 +86,8 @@ export function assertPossible(paths: string[], flags: ImportFlags): void {
 }
 
 /** @throws P2PError `usage` */
-export function addOptionsFrom({ signal, output, cwd }: Context, flags: ImportFlags): AddOptions {
-  return { ...importOptionsFrom(flags, cwd), signal, onProgress: output.onProgress }
+export async function addOptionsFrom({ signal, output, cwd }: Context, flags: ImportFlags): Promise<AddOptions> {
+  return { ...(await importOptionsFrom(flags, cwd)), signal, onProgress: output.onProgress }
 }
 
 export function sourcesOf(context: Context, paths: string[]): AddSource[] {
@@ -136,7 +130,7 @@ function summaryOf(result: AddResult, flags: AddFlags, links: string[]): string[
   if (flags.onlyHash === true) return [...leftOut(result), 'Nothing is kept: this was --only-hash.']
   const facts = addedFacts(result, flags)
   if (result.roots.length === 0) return facts
-  if (!result.reachable) {
+  if (result.servedAt.length === 0) {
     return [...facts, 'Nobody can fetch it from here yet: run "p2p serve" to let others.']
   }
   const more = links.length > MAX_LINKS_SHOWN ? [`and ${links.length - MAX_LINKS_SHOWN} more; --json has all.`] : []

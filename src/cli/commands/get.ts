@@ -73,15 +73,19 @@ export async function get(context: Context, ref: string, flags: GetFlags): Promi
     }),
   )
 
-  const { cid, path, skipped, stats } = result
+  const { cid, path, skipped, skippedCount, stats } = result
+  const unnamed = skippedCount - skipped.length
   return {
-    result: { cid, path, skipped, stats },
+    result: { cid, path, skipped, skippedCount, stats },
     summary: getSummary(result),
-    problems: skipped.map(({ name, reason }) => `"${name}" is left out: ${reason}`),
+    problems: [
+      ...skipped.map(({ name, reason }) => `"${name}" is left out: ${reason}`),
+      ...(unnamed > 0 ? [`and ${unnamed} more`] : []),
+    ],
     failure:
-      skipped.length === 0
+      skippedCount === 0
         ? undefined
-        : new P2PError('partial', `${skipped.length} of its entries could not be made`, {
+        : new P2PError('partial', `${skippedCount} of its entries could not be made`, {
             hint: 'All else is in place and verified.',
           }),
   }

@@ -2,6 +2,7 @@
 
 import { P2PError } from '../../common/errors.ts'
 import type { ShareEvent } from '../../daemon/share.ts'
+import { dialableByOthers } from '../../net/addresses.ts'
 import type { StayEvent } from '../../node/api/network.ts'
 import type { AddResult } from '../../node/api.ts'
 import { parseAnnounceAddress, parseListenAddress } from '../addresses.ts'
@@ -36,7 +37,7 @@ export async function share(context: Context, paths: string[], flags: ShareFlags
   const printServing = servePrinter(context)
   const drawQrCode = flags.qr && !context.flags.json ? (await import('uqr')).renderUnicodeCompact : undefined
   const printLinks = linkPrinter(context, flags, asGiven, drawQrCode)
-  let added: AddResult = { roots: [], failures: [], skippedHidden: 0, reachable: false }
+  let added: AddResult = { roots: [], failures: [], skippedHidden: 0, servedAt: [] }
 
   const onEvent = (event: ShareEvent): void => {
     if (event.type === 'added') {
@@ -50,7 +51,7 @@ export async function share(context: Context, paths: string[], flags: ShareFlags
     }
   }
   const { runShare } = await import('../../daemon/share.ts')
-  await runShare({ ...options, listen, announce }, sourcesOf(context, paths), addOptionsFrom(context, flags), {
+  await runShare({ ...options, listen, announce }, sourcesOf(context, paths), await addOptionsFrom(context, flags), {
     signal,
     onEvent,
   })
@@ -82,7 +83,7 @@ function linkPrinter(
       output.warn('--listen and --announce have no effect while another command serves on this repo.')
     }
     for (const root of roots) {
-      const link = linkTo(root, multiaddrs)
+      const link = linkTo(root, dialableByOthers(multiaddrs))
       if (printed.has(link)) continue
       printed.add(link)
       output.resultLine(link)

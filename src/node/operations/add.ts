@@ -117,7 +117,7 @@ class AddRun {
   result(): AddResult {
     this.#report.finished()
     const { skippedHidden } = this.#counts
-    return { roots: this.#roots, failures: this.#failures, skippedHidden, reachable: false }
+    return { roots: this.#roots, failures: this.#failures, skippedHidden, servedAt: [] }
   }
 
   async addEach(): Promise<void> {

@@ -5,6 +5,7 @@ import type { BlockStore } from '../../blockstore/blockstore.ts'
 import { type Car, readCar } from '../../car/read.ts'
 import type { Clock } from '../../common/clock.ts'
 import { hasCode, P2PError } from '../../common/errors.ts'
+import { BlockSet } from '../../dag/block-set.ts'
 import { BlockService } from '../../exchange/blockservice.ts'
 import { readUserFile } from '../../files/user-file.ts'
 import { completeDag } from '../../pin/complete-dag.ts'
@@ -27,11 +28,12 @@ export async function carImport(parts: CarImportParts, options: CarImportOptions
   if (chunks === undefined) throw new P2PError('usage', 'There is no CAR file to import')
   return await parts.pins.holding(async (hold) => {
     const car = await readCar(chunks)
-    const counts = await storeBlocks(car, hold.over(parts.store), parts.clock, options)
+    const stored = new BlockSet()
+    const counts = await storeBlocks(car, hold.over(parts.store), stored, parts.clock, options)
     await parts.store.sync({ signal })
     const roots: ImportedRoot[] = []
     for (const cid of car.roots) {
-      const root = await keepRoot(cid, parts, options)
+      const root = await keepRoot(cid, stored, parts, options)
       roots.push(root)
       await options.onEvent?.(root)
     }
@@ -42,6 +44,7 @@ export async function carImport(parts: CarImportParts, options: CarImportOptions
 async function storeBlocks(
   { blocks }: Car,
   store: Pick<BlockStore, 'put'>,
+  stored: BlockSet,
   clock: Clock,
   { signal, onProgress }: CarImportOptions,
 ): Promise<Pick<CarImportResult, 'blocks' | 'blockBytes'>> {
@@ -53,6 +56,7 @@ async function storeBlocks(
   for await (const { cid, bytes } of blocks) {
     signal?.throwIfAborted()
     await store.put(cid, bytes, { signal })
+    stored.add(cid)
     counts.blocks++
     counts.blockBytes += bytes.byteLength
     report()
@@ -60,9 +64,10 @@ async function storeBlocks(
   return counts
 }
 
-/** A pin promises all that is below its root, which a CAR file does not have to have. */
+/** A pin promises all that is below its root, which a CAR file does not have to have: what else is here is put again. */
 async function keepRoot(
   root: CID,
+  stored: BlockSet,
   { store, pins }: CarImportParts,
   { pin = true, signal }: CarImportOptions,
 ): Promise<ImportedRoot> {
@@ -71,7 +76,7 @@ async function keepRoot(
   const reader = new BlockService(store, () => undefined)
   try {
     await pins.holding(async (hold) => {
-      await completeDag(root, { hold, store, hasLeaf: (leaf) => store.has(leaf, { signal }), reader, signal })
+      await completeDag(root, { hold, store, hasLeaf: async (leaf) => stored.has(leaf), reader, signal })
       const bytes = await contentBytes(root, (node) => reader.fetch(node, { signal }))
       await store.sync({ signal })
       await pins.add({ cid: root, bytes, kind: 'recursive' }, hold)

@@ -6,13 +6,13 @@
 import { basename, join } from 'node:path'
 import type { CID } from 'multiformats/cid'
 import type { BlockStore } from '../../blockstore/blockstore.ts'
-import type { FsBlockStore } from '../../blockstore/fs-blockstore.ts'
 import type { References } from '../../blockstore/references.ts'
 import { P2PError } from '../../common/errors.ts'
 import type { KeyedLock } from '../../common/keyed-lock.ts'
 import type { GetPhase, HeldBackBy, OnProgress } from '../../common/progress.ts'
 import { MiB, SECOND_MS } from '../../common/units.ts'
 import type { BlockReader } from '../../dag/block.ts'
+import { BlockSet } from '../../dag/block-set.ts'
 import { blockKey } from '../../dag/cid.ts'
 import { codecName } from '../../dag/codecs.ts'
 import { linksOf } from '../../dag/links.ts'
@@ -22,6 +22,7 @@ import type { SessionStats } from '../../exchange/exchange.ts'
 import { findFinishedResult } from '../../files/finished-result.ts'
 import { Output, openOutput } from '../../files/output.ts'
 import { safeEntryName, suggestedFileName } from '../../files/safe-name.ts'
+import { SkippedEntries } from '../../files/skipped-entries.ts'
 import { StoreOutput } from '../../files/store-output.ts'
 import { StreamOutput } from '../../files/stream-output.ts'
 import { ensureFolder, requireFolderOf } from '../../files/target.ts'
@@ -60,23 +61,28 @@ export async function getRef(
 }
 
 /**
- * Pins a reference: fetches it into the store instead of a file. What lies in files of the user is copied, unless the
- * root is pinned already.
+ * Pins a reference: fetches it into the store instead of a file. What lies in files of the user is copied, and what is in
+ * the store put again to make it durable, unless the root is pinned already.
  *
  * @throws P2PError as `pin-add` of `Api.run`
  */
 export async function pinRef(
-  parts: GetParts & { blocks: FsBlockStore; pins: Pick<Pins, 'get'> },
+  parts: GetParts & { pins: Pick<Pins, 'get'> },
   text: string,
   { name, ...options }: FetchingOptions & { name?: string | undefined },
 ): Promise<GetResult> {
   const ref = parseRef(text)
-  const { pins, store, blocks } = parts
-  const kept = async (root: CID) => ((await pins.get(root))?.kind === 'recursive' ? store : blocks)
+  const { pins, store } = parts
+  const durable = async (root: CID) => ((await pins.get(root))?.kind === 'recursive' ? store : NOTHING)
   const names = { name, suggestedName: ref.filename ?? ref.path.at(-1) }
-  const target: Destination = { kind: 'store', names, kept }
+  const target: Destination = { kind: 'store', names, durable }
   return await pins.holding((hold) => new Get(parts, ref, { ...options, target, copy: true, pin: true }, hold).run())
 }
+
+/** Knows the blocks that are here and survive a power cut. */
+type Durable = Pick<BlockStore, 'size'>
+
+const NOTHING: Durable = { size: async () => undefined }
 
 /** Where it goes: as the caller of `get` says, or all of it into the store. */
 type Destination =
@@ -85,7 +91,7 @@ type Destination =
   | {
       kind: 'store'
       names: Pick<NewPin, 'name' | 'suggestedName'>
-      kept: (root: CID) => Promise<Pick<BlockStore, 'has' | 'size'>>
+      durable: (root: CID) => Promise<Durable>
     }
 
 type AnyOutput = Output | StreamOutput | StoreOutput
@@ -110,6 +116,8 @@ class Get {
   #stream: StreamOutput | undefined
   readonly #samples: { atMs: number; bytes: number }[] = []
   #hasSession = false
+  /** Blocks that were put: the next sync covers them. */
+  readonly #copied = new BlockSet()
   /** Blocks that may link to others which are no part of the result. */
   #hasOpaque = false
   /** Since content is being downloaded. */
@@ -165,7 +173,7 @@ class Get {
       await this.#complete(root, blocks)
       await this.#keep(root, target, { isPartial: false })
       this.#report()
-      return this.#result(root, target, [])
+      return this.#result(root, target, new SkippedEntries())
     }
     const output = await this.#openOutput(target, root)
     try {
@@ -173,7 +181,7 @@ class Get {
       this.#phase = 'finishing'
       if (output instanceof Output) await output.finish()
       if (target !== undefined || this.#options.copy === true) {
-        const isPartial = output.skipped.length > 0 || this.#hasOpaque
+        const isPartial = output.skipped.count > 0 || this.#hasOpaque
         if (output instanceof StoreOutput || (isPartial && this.#options.pin === true)) {
           await this.#complete(root, blocks)
         }
@@ -254,6 +262,7 @@ class Get {
       fetch: async (cid, options) => {
         const block = await blocks.fetch(cid, options)
         await this.#hold.over(this.#parts.store).put(cid, block)
+        this.#copied.add(cid)
         return block
       },
     }
@@ -271,10 +280,11 @@ class Get {
 
   /** Fetches what the result leaves out, so that the whole can be pinned. */
   async #complete(root: CID, reader: BlockReader): Promise<void> {
-    const { target } = this.#options
-    const { store } = this.#parts
-    const kept = target.kind === 'store' ? await target.kept(root) : store
-    const hasLeaf = (cid: CID) => kept.has(cid)
+    const { target, copy = false } = this.#options
+    const { store, references } = this.#parts
+    const inFiles = copy ? NOTHING : references
+    const durable = target.kind === 'store' ? await target.durable(root) : inFiles
+    const hasLeaf = async (cid: CID) => this.#copied.has(cid) || (await durable.size(cid)) !== undefined
     await completeDag(root, { hold: this.#hold, store, hasLeaf, reader, signal: this.#fetching.signal })
   }
 
@@ -291,8 +301,8 @@ class Get {
   async #openOutput(target: string | undefined, root: CID): Promise<AnyOutput> {
     const { target: wanted, force = false, copy = false, pin = false, onProgress } = this.#options
     if (wanted.kind === 'store') {
-      const kept = await wanted.kept(root)
-      return new StoreOutput((cid) => kept.size(cid))
+      const durable = await wanted.durable(root)
+      return new StoreOutput((cid) => durable.size(cid))
     }
     if (wanted.kind === 'stream') {
       this.#stream = new StreamOutput(wanted.write, wanted)
@@ -364,12 +374,13 @@ class Get {
     return heldBackBy(this.#loads)
   }
 
-  #result(root: CID, target: string | undefined, skipped: GetResult['skipped']): GetResult {
+  #result(root: CID, target: string | undefined, skipped: SkippedEntries): GetResult {
     const stats = this.#fetching.session?.stats()
     return {
       cid: root.toString(),
       path: target ?? null,
-      skipped,
+      skipped: skipped.named,
+      skippedCount: skipped.count,
       stats: {
         bytes: this.#exported.bytes,
         receivedBytes: stats?.receivedBytes ?? 0,

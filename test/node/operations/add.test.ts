@@ -199,7 +199,7 @@ test('each root is durable, then pinned, then told, in the order of the sources'
     ],
     failures: [],
     skippedHidden: 0,
-    reachable: false,
+    servedAt: [],
   })
 })
 

@@ -2,12 +2,13 @@
 
 import '../../../src/common/node20.ts'
 import assert from 'node:assert/strict'
-import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, open, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { sharding } from '../../../src/blockstore/sharding.ts'
 import { hasCode } from '../../../src/common/errors.ts'
 import { MiB } from '../../../src/common/units.ts'
+import { parseCid } from '../../../src/dag/cid.ts'
 import type { PinEntry, VerifiedProblem } from '../../../src/node/api/pins.ts'
 import { type Node, openNode } from '../../../src/node/open.ts'
 import { resolveLocation } from '../../../src/repo/location.ts'
@@ -169,6 +170,39 @@ test('of 200 blocks with a flipped bit none is served, all are found, and all ar
   assert.deepEqual([result.problems, result.repaired], [200, 200])
   assert.equal((await verified(bad.node)).result.problems, 0)
   await receiver.node.get(cid, { target, peers })
+})
+
+test('a file that has not changed is read again once a block was found damaged', async (t) => {
+  const { node, folder } = await makeNode(t)
+  // Files that were changed just now are read again in any case.
+  const path = join(import.meta.dirname, '../../../../LICENSE')
+  const add = async () => (await node.add([{ path }])).roots[0]!.cid
+  const cid = await add()
+  const { dir, file } = sharding.encode(parseCid(cid))
+  await writeFile(join(folder, 'repo', 'blocks', dir, file), 'damaged')
+  const read = node.run('block-get', { ref: cid, offline: true, write: async () => {} })
+  await assert.rejects(read, (error) => hasCode(error, 'not-found'))
+  assert.equal(await add(), cid)
+  assert.equal((await verified(node)).result.problems, 0)
+})
+
+test('a block that could not be synced fails its own add, and none after it', async (t) => {
+  const { node, folder } = await makeNode(t)
+  const addNow = async (name: string) => {
+    const path = join(folder, name)
+    await writeFile(path, name)
+    return await node.add([{ path }])
+  }
+  const handle = await open(folder, 'r')
+  const failing = t.mock.method(Object.getPrototypeOf(handle), 'datasync', async () => {
+    throw Object.assign(new Error('broken'), { code: 'EIO' })
+  })
+  await handle.close()
+  await assert.rejects(addNow('one'), (error) => hasCode(error, 'io'))
+  failing.mock.restore()
+  await addNow('two')
+  await addNow('one')
+  assert.equal((await verified(node)).result.problems, 0)
 })
 
 test('a store with a limit takes what fits, makes room by itself, and says when there is none', async (t) => {
