@@ -103,12 +103,12 @@ export async function getThroughLinks(
   const count = countBytes(seeders)
   const download = await getOnce(scope, { ...job, peers: seeders.map(({ address }) => address) }, content)
   const linkBytes = count()
-  assertThroughLinks(linkBytes, download.stats.receivedBytes)
+  assertThroughLinks('p2p get', linkBytes, download.stats.receivedBytes)
   return { ...download, linkBytes }
 }
 
 /** @throws AssertionError if less went through the links than was received */
-export function assertThroughLinks(linkBytes: number, receivedBytes: number): void {
+export function assertThroughLinks(who: string, linkBytes: number, receivedBytes: number): void {
   const share = linkBytes / receivedBytes
-  assert.ok(share >= MIN_SHARE_THROUGH_LINKS, `only ${(100 * share).toFixed(1)} % of the bytes went through the links`)
+  assert.ok(share >= MIN_SHARE_THROUGH_LINKS, `${who}: only ${(100 * share).toFixed(1)} % of the bytes went through the links`)
 }

@@ -149,7 +149,7 @@ async function betweenNodes(
       const startedAt = performance.now()
       await receiver.get(cid, peers, copy)
       const seconds = (performance.now() - startedAt) / SECOND_MS
-      if (proxies.length > 0) assertThroughLinks(linkBytes(), content.byteCount)
+      if (proxies.length > 0) assertThroughLinks(name, linkBytes(), content.byteCount)
       return { seconds }
     },
     tidy: async () => {

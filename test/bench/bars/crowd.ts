@@ -29,7 +29,7 @@ export const crowd: Bar = {
       const givenBytes = downloads
         .flatMap(({ stats }) => stats.peers)
         .reduce((sum, { peerId, bytes }) => sum + (peerId === seeders[0]!.peerId ? bytes : 0), 0)
-      assertThroughLinks(sentBytes, givenBytes)
+      assertThroughLinks('p2p get', sentBytes, givenBytes)
       const startedAtMs = Math.min(...downloads.map((download) => download.startedAtMs))
       const finishedAtMs = Math.max(...downloads.map((download) => download.finishedAtMs))
       times.push((finishedAtMs - startedAtMs) / SECOND_MS / (byteCount / RATE))
