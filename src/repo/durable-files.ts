@@ -11,12 +11,17 @@ export const TEMPORARY_SUFFIX = '.new'
 /** Makes the folder and those above it that are missing, readable by their owner alone. */
 export async function makeFolder(folder: string): Promise<void> {
   try {
-    if (await makeFolderIn(folder)) await syncFolder(dirname(folder))
+    await makeSynced(folder)
   } catch (error) {
     if (errnoOf(error) !== 'ENOENT' || dirname(folder) === folder) throw error
     await makeFolder(dirname(folder))
-    await makeFolder(folder)
+    // A folder in which nothing can be made says ENOENT too, as /proc does.
+    await makeSynced(folder)
   }
+}
+
+async function makeSynced(folder: string): Promise<void> {
+  if (await makeFolderIn(folder)) await syncFolder(dirname(folder))
 }
 
 /** Writes a file in one step: after a crash it is there whole, or not at all. Its owner alone can read it. */

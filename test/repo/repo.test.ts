@@ -33,6 +33,11 @@ function isError(code: string, ...parts: RegExp[]): (error: unknown) => true {
   }
 }
 
+test('a folder in which nothing can be made is told at once', { skip: process.platform !== 'linux' }, async () => {
+  const location = resolveLocation({ repo: '/proc/deep/repo', env: {}, home: '/', cwd: '/' })
+  await assert.rejects(openRepo({ location, command: 'p2p add', waitMs: 0 }), isError('io', /\/proc/))
+})
+
 test('the first command makes the repo, the next one finds it', async (t) => {
   const location = await makeLocation(t)
   const repo = await openRepo({ location, command: 'p2p add', waitMs: 0 })
