@@ -14,7 +14,7 @@ export interface ListenEvents {
   /** A port is taken by another program and a free one is used instead. */
   onPortTaken?: ((from: string, to: string) => void) | undefined
   /** An address cannot be listened on. */
-  onListenFailed?: ((multiaddr: string, reason: unknown) => void) | undefined
+  onListenFailed?: ((multiaddr: string, reason: string) => void) | undefined
 }
 
 /**
@@ -37,7 +37,7 @@ export async function listenOn(
       listening++
     } catch (error) {
       firstFailure ??= error
-      events.onListenFailed?.(address.toString(), error)
+      events.onListenFailed?.(address.toString(), reasonOf(error))
     }
   }
   if (addresses.length === 0 || listening > 0) return undefined
@@ -56,6 +56,13 @@ function parse(address: string): Multiaddr {
       cause,
     })
   }
+}
+
+/** What the system says; libp2p wraps it in advice for programmers. */
+function reasonOf(error: unknown): string {
+  const message = messageOf(error)
+  const [, errno, words] = /\blisten (E[A-Z]+): ([a-z ]+[a-z])/.exec(message) ?? []
+  return errno === undefined ? message : `${words} (${errno})`
 }
 
 async function listenOrTakeFreePort(listeners: Listeners, address: Multiaddr, events: ListenEvents): Promise<void> {

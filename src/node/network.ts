@@ -99,7 +99,7 @@ export class NodeNetwork {
       },
       onPortTaken: (from, to) => onWarning(`${from} is taken by another program; listening on ${to}`),
       onListenFailed: (address, reason) => {
-        onWarning(`Cannot listen on ${address}: ${reason instanceof Error ? reason.message : reason}`)
+        onWarning(`Cannot listen on ${address}: ${reason}`)
       },
     })
     connect = host.connect

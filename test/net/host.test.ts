@@ -173,9 +173,9 @@ test(
     const failed: string[] = []
     const host = await startHost(t, {
       listen: [elsewhere, '/ip4/127.0.0.1/tcp/0'],
-      onListenFailed: (address) => failed.push(address),
+      onListenFailed: (address, reason) => failed.push(`${address}: ${reason}`),
     })
-    assert.deepEqual(failed, [elsewhere])
+    assert.deepEqual(failed, [`${elsewhere}: address not available (EADDRNOTAVAIL)`])
     assert.equal(host.multiaddrs().length, 1)
 
     await assert.rejects(startHost(t, { listen: [elsewhere] }), (error: P2PError) => {
