@@ -49,7 +49,8 @@ async function main(argv: string[]): Promise<void> {
     await leave(exitCode)
   } catch (error) {
     const helpCode = helpExitCode(error)
-    if (helpCode !== undefined) await leave(helpCode)
+    // Help that nobody asked for is an error, and scripts read that from stdout.
+    if (helpCode === 0 || (helpCode !== undefined && !readGlobalFlags(program).json)) await leave(helpCode)
     await leaveWith(usageErrorFrom(error, program) ?? error)
   }
 

@@ -111,6 +111,7 @@ export function usageErrorFrom(error: unknown, program: Command): P2PError | und
   const [message = '', suggestion] = error.message.replace(/^error: /, '').split('\n')
   const { command } = findCommand(program, program.args)
   const help = ['p2p help', ...pathOf(command)].join(' ')
+  if (error.code === 'commander.help') return new P2PError('usage', 'A command is missing', { hint: `See "${help}".` })
   const hint = suggestion?.replace(/^\((.*)\)$/, '$1') ?? `See "${help}".`
   return new P2PError('usage', message.charAt(0).toUpperCase() + message.slice(1), { hint })
 }

@@ -8,12 +8,13 @@ import type { Context } from './context.ts'
  * A writer of bytes to stdout. It resolves once the reader has taken them, so that a slow one slows down what makes them.
  *
  * @param what - the command or flag that asks for it, for the message
+ * @param options.hasOutput - whether `-o` takes a path
  * @throws P2PError `usage` with `--json`, whose events go to stdout
  */
-export function stdoutWriter({ stdout, flags }: Context, what: string): WriteBytes {
+export function stdoutWriter({ stdout, flags }: Context, what: string, { hasOutput = false } = {}): WriteBytes {
   if (flags.json) {
     throw new P2PError('usage', `--json cannot be combined with ${what}`, {
-      hint: 'stdout is either bytes or events: give a path to -o, or leave out --json.',
+      hint: `stdout is either bytes or events: ${hasOutput ? 'give a path to -o, or ' : ''}leave out --json.`,
     })
   }
   return (bytes) =>

@@ -110,5 +110,8 @@ export async function getThroughLinks(
 /** @throws AssertionError if less went through the links than was received */
 export function assertThroughLinks(who: string, linkBytes: number, receivedBytes: number): void {
   const share = linkBytes / receivedBytes
-  assert.ok(share >= MIN_SHARE_THROUGH_LINKS, `${who}: only ${(100 * share).toFixed(1)} % of the bytes went through the links`)
+  assert.ok(
+    share >= MIN_SHARE_THROUGH_LINKS,
+    `${who}: only ${(100 * share).toFixed(1)} % of the bytes went through the links`,
+  )
 }

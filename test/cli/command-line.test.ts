@@ -125,6 +125,8 @@ test('--json ends with an error event, wherever it stands', async (t) => {
   }
   const unknown = await runP2p(['get', CID, '--json', '--nonsense'], { repo })
   assert.equal(lastEvent(unknown.stdout).code, 'usage')
+  const incomplete = await runP2p(['pin', '--json'], { repo })
+  assert.deepEqual([incomplete.code, lastEvent(incomplete.stdout).message], [2, 'A command is missing'])
 })
 
 test('--json is refused beside -o -', async (t) => {

@@ -28,7 +28,9 @@ export async function carExport(context: Context, ref: string, flags: CarExportF
   if (toStdout) refuseTerminal(context, 'Name a file with -o, or send stdout to one.')
   const result = await runOperation(context, { command: 'p2p car export', holdTimeoutMs: timeout }, 'car-export', {
     ref,
-    ...(toStdout ? { write: stdoutWriter(context, 'stdout') } : { output: resolve(context.cwd, path), force }),
+    ...(toStdout
+      ? { write: stdoutWriter(context, 'stdout', { hasOutput: true }) }
+      : { output: resolve(context.cwd, path), force }),
     ...(await fetchingOptions(context, flags)),
   })
   const { opaque, blocks, bytes } = result

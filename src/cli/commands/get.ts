@@ -95,7 +95,7 @@ function targetOf(context: Context, output: string | undefined): GetTarget {
   const { cwd } = context
   if (output === undefined) return { kind: 'inside', folder: cwd }
   if (output === '') throw new P2PError('usage', '-o needs a path', { hint: 'Leave it out to save in this folder.' })
-  if (output === '-') return { kind: 'stream', write: stdoutWriter(context, '-o -') }
+  if (output === '-') return { kind: 'stream', write: stdoutWriter(context, '-o -', { hasOutput: true }) }
   // `-o .` is meant as a place, not as the name of the result.
   if (/(^|\/)\.{0,2}$/.test(output)) return { kind: 'inside', folder: resolve(cwd, output) }
   return { kind: 'path', path: resolve(cwd, output) }
