@@ -7,7 +7,7 @@
 import { P2PError } from '../common/errors.ts'
 import { KiB } from '../common/units.ts'
 import { digestOf } from '../dag/block.ts'
-import { IDENTITY_HASH, MAX_IDENTITY_BYTES, SHA2_256 } from '../dag/cid.ts'
+import { MAX_IDENTITY_BYTES, SHA2_256 } from '../dag/cid.ts'
 import { hashNames as allHashNames, hashOf as codeOfHash } from '../dag/codecs.ts'
 import { MAX_LINKS } from '../dag/links.ts'
 import { type ChunkerSettings, parseChunker } from './chunker.ts'
@@ -85,12 +85,14 @@ export const MAX_DIRECTORY_BYTES = 256 * KiB
 const DEFAULT_INLINE_LIMIT = 32
 /** Fewer would make a tree without end. */
 const MIN_FILE_LINKS = 2
+/** Kubo takes blocks of these, and makes none. */
+const READ_ONLY_HASHES = ['identity', 'keccak-224', 'keccak-384']
+
 /** The names that {@link ImportSwitches.hash} may have. */
 export function hashNames(): string[] {
-  return allHashNames().filter((name) => {
-    const code = codeOfHash(name)!
-    return code !== IDENTITY_HASH && digestOf(code, new Uint8Array(0)) !== undefined
-  })
+  return allHashNames().filter(
+    (name) => !READ_ONLY_HASHES.includes(name) && digestOf(codeOfHash(name)!, new Uint8Array(0)) !== undefined,
+  )
 }
 
 /**
