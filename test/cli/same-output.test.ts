@@ -61,6 +61,12 @@ const ROWS: Row[] = [
   { args: ['peers', '--json'] },
   { args: ['peers'] },
   { args: ['find', MISSING] },
+  { args: ['pin', 'add', TREE, '--offline'] },
+  { args: ['pin', 'ls'] },
+  { args: ['pin', 'rm', MISSING] },
+  { args: ['gc', '--dry-run'] },
+  { args: ['verify'] },
+  { args: ['repo'] },
   { args: ['config', 'set', 'limits.op', '1MiB'] },
   { args: ['config', 'ls'] },
 ]
@@ -102,7 +108,7 @@ function written({ code, stdout, stderr }: FinishedP2p): unknown {
   const withoutTimes = (text: string) =>
     text
       .replace(/^.*; waiting up to .*\n/gm, '')
-      .replace(/\d+\.\d s\b/g, '<time>')
+      .replace(/ *(\d+\.\d s|\d+ s|\d+m\d\ds)\b/g, ' <time>')
       .replace(/"ts":"[^"]*"/g, '"ts":<time>')
       .replace(/"seconds":[\d.e-]+/g, '"seconds":<time>')
   return { code, stdout: withoutTimes(stdout.toString('latin1')), stderr: withoutTimes(stderr) }
