@@ -22,7 +22,7 @@ export interface TreeRecord {
   state: 'building' | 'finished'
   /** The CID, as text, of what the tree holds; known once it is finished. */
   root?: string | undefined
-  /** The boot of the machine in which the references to a tree under construction were recorded. */
+  /** The boot of the machine in which a download built it: what it wrote without syncing is sure until the next one. */
   bootId?: string | undefined
   /** Nothing is left to do but to move the tree, which is under construction, to where it will stay. */
   isWhole?: boolean | undefined

@@ -162,8 +162,10 @@ export class References {
    */
   async finishTree(id: number, { path, root }: { path: string; root: CID }): Promise<void> {
     await this.#lock.run('trees', async () => {
-      if ((await this.#tree(id)) === undefined) throw new P2PError('internal', `What is known of ${path} was forgotten`)
-      const finished: TreeRecord = { path, state: 'finished', root: root.toString() }
+      const tree = await this.#tree(id)
+      if (tree === undefined) throw new P2PError('internal', `What is known of ${path} was forgotten`)
+      const { bootId } = tree
+      const finished: TreeRecord = { path, state: 'finished', root: root.toString(), ...(bootId && { bootId }) }
       await this.#trees.put(encodeTreeId(id), encodeRecord(finished), { sync: true })
       this.#knownTrees.set(id, finished)
     })

@@ -18,14 +18,14 @@ export interface FinishedResult {
   isNoted: boolean
 }
 
-/** What an earlier run has put at `target`, if it is whole and no file of it has been changed since. */
+/** What an earlier run in the same boot has put at `target`, if it is whole and no file of it has been changed since. */
 export async function findFinishedResult(
   references: References,
-  { target, root }: { target: string; root: CID },
+  { target, root, bootId }: { target: string; root: CID; bootId: string },
 ): Promise<FinishedResult | undefined> {
   const temporary = temporaryPath(target, root)
   for await (const tree of references.trees()) {
-    if (tree.root !== root.toString()) continue
+    if (tree.root !== root.toString() || tree.bootId !== bootId) continue
     const isNoted = tree.state === 'finished' && tree.path === target
     const isPlaced = tree.state === 'building' && tree.path === temporary && tree.isWhole === true
     if (!isNoted && !isPlaced) continue

@@ -295,7 +295,7 @@ test('finds the trees, their files, and what is known of them', async (t) => {
   await references.finishTree(finished, { path: path('b'), root })
   assert.deepEqual(await collect(references.trees()), [
     { id: building, path: path('a'), state: 'building', root: text, bootId: 'boot 1' },
-    { id: finished, path: path('b'), state: 'finished', root: text },
+    { id: finished, path: path('b'), state: 'finished', root: text, bootId: 'boot 1' },
     { id: unknown, path: path('c'), state: 'building' },
   ])
   assert.deepEqual(await collect(references.filesOf(finished)), files)

@@ -44,8 +44,8 @@ class Site {
     return await openOutput({ target, root: ROOT, force: false, references, bootId: 'boot' })
   }
 
-  find(root = ROOT) {
-    return findFinishedResult(this.references, { target: this.target, root })
+  find(root = ROOT, bootId = 'boot') {
+    return findFinishedResult(this.references, { target: this.target, root, bootId })
   }
 }
 
@@ -104,6 +104,7 @@ describe('the result of a download that could not say so', () => {
       assert.equal(await site.references.get(cid), undefined)
       assert.deepEqual(await site.find(), { bytes: 1000, isNoted: false })
       assert.deepEqual(await site.find(), { bytes: 1000, isNoted: true })
+      assert.equal(await site.find(ROOT, 'after a power cut'), undefined)
       assert.deepEqual(Buffer.from((await site.references.get(cid))!), Buffer.from(bytes))
     })
   })

@@ -196,11 +196,14 @@ class Get {
 
   /** Whether a run of the same download, which ended before it could say so, had finished. */
   async #isFinished(root: CID, target: string): Promise<boolean> {
-    const { references, pins } = this.#parts
-    const finished = await findFinishedResult(references, { target, root })
+    const { references, pins, bootId } = this.#parts
+    const { force, resumed } = this.#options
+    // Who wants it replaced may know that it is damaged.
+    if (force === true && resumed !== true) return false
+    const finished = await findFinishedResult(references, { target, root, bootId })
     if (finished === undefined) return false
     // What an earlier command has told as done is something that stands in the way of this one.
-    if (finished.isNoted && this.#options.resumed !== true && (await pins.has(root))) return false
+    if (finished.isNoted && resumed !== true && (await pins.has(root))) return false
     this.#phase = 'finishing'
     this.#exported = { bytes: finished.bytes, totalBytes: finished.bytes, queuedBytes: 0 }
     this.#onProgress({ type: 'note', message: `${basename(target)} is complete already.` })
