@@ -35,7 +35,7 @@ const LINK_HASH_FIELD = 1
 export function linksOf(cid: CID, bytes: Uint8Array): CID[] {
   if (cid.code === RAW || !hasKnownLinks(cid)) return []
   try {
-    return cid.code === DAG_CBOR ? readCborLinks(bytes) : readLinks(bytes)
+    return cid.code === DAG_CBOR ? readCborLinks(bytes) : readLinks(bytes, readHash)
   } catch (cause) {
     throw new P2PError('bad-data', `Block ${cid} is not readable: ${messageOf(cause)}`, { cause })
   }
@@ -58,14 +58,19 @@ function readCborLinks(bytes: Uint8Array): CID[] {
   return links
 }
 
-function readLinks(bytes: Uint8Array): CID[] {
-  const links: CID[] = []
-  const node = new ProtobufReader(bytes)
-  while (node.nextField()) {
-    if (node.field === NODE_LINKS_FIELD && node.wire === WIRE_BYTES) {
+/**
+ * What `readLink` makes of each encoded link of a dag-pb node, in order.
+ *
+ * @throws P2PError `bad-data` for more than {@link MAX_LINKS}, and for what is no protobuf
+ */
+export function readLinks<T>(node: Uint8Array, readLink: (link: Uint8Array) => T): T[] {
+  const links: T[] = []
+  const reader = new ProtobufReader(node)
+  while (reader.nextField()) {
+    if (reader.field === NODE_LINKS_FIELD && reader.wire === WIRE_BYTES) {
       if (links.length === MAX_LINKS) throw new P2PError('bad-data', `more than ${MAX_LINKS} links`)
-      links.push(readHash(node.bytes()))
-    } else node.skip()
+      links.push(readLink(reader.bytes()))
+    } else reader.skip()
   }
   return links
 }

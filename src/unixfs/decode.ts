@@ -12,7 +12,7 @@ import { messageOf, P2PError } from '../common/errors.ts'
 import { ProtobufReader, WIRE_BYTES } from '../common/protobuf.ts'
 import { whyRefused } from '../dag/block.ts'
 import { DAG_PB, RAW } from '../dag/cid.ts'
-import { MAX_LINKS } from '../dag/links.ts'
+import { readLinks } from '../dag/links.ts'
 import type { DirectoryEntry } from './directory-entry.ts'
 import { readShard, type Shard } from './shard.ts'
 import { decodeUnixfs, type Mtime, type UnixfsData } from './unixfs-data.ts'
@@ -46,7 +46,6 @@ const NO_BYTES = new Uint8Array(0)
 const MODE_BITS = 0o7777
 /** Of a symlink's target: what Linux takes, without the zero at its end. */
 const MAX_TARGET_BYTES = 4095
-const NODE_LINKS_FIELD = 2
 const LINK_NAME_FIELD = 2
 
 /**
@@ -141,16 +140,8 @@ function metadataOf({ mode, mtime }: UnixfsData): NodeMetadata | undefined {
  * The names of a node's links, read before the node is decoded: so that a node with too many links costs little, and
  * because `@ipld/dag-pb` replaces bytes that are not UTF-8 and drops a byte order mark at the start of a name.
  */
-function readLinkNames(bytes: Uint8Array): string[] {
-  const names: string[] = []
-  const node = new ProtobufReader(bytes)
-  while (node.nextField()) {
-    if (node.field === NODE_LINKS_FIELD && node.wire === WIRE_BYTES) {
-      if (names.length === MAX_LINKS) throw new P2PError('bad-data', `more than ${MAX_LINKS} links`)
-      names.push(readLinkName(node.bytes()))
-    } else node.skip()
-  }
-  return names
+function readLinkNames(node: Uint8Array): string[] {
+  return readLinks(node, readLinkName)
 }
 
 function readLinkName(bytes: Uint8Array): string {
