@@ -52,6 +52,10 @@ const ROWS: Row[] = [
   { args: ['info', TREE, '--offline'] },
   { args: ['block', 'get', HELLO] },
   { args: ['block', 'put'], stdin: () => [Buffer.from('a block')] },
+  { args: ['block', 'stat', HELLO] },
+  { args: ['block', 'rm', HELLO, MISSING] },
+  { args: ['car', 'import', 'hello'] },
+  { args: ['connect', '/ip4/127.0.0.1/tcp/1'] },
   { args: ['dag', 'stat', TREE, '--json'] },
   { args: ['car', 'export', TREE, '-o', '-'] },
   { args: ['id'] },
@@ -69,6 +73,8 @@ const ROWS: Row[] = [
   { args: ['repo'] },
   { args: ['config', 'set', 'limits.op', '1MiB'] },
   { args: ['config', 'ls'] },
+  { args: ['config', 'get', 'limits.up'] },
+  { args: ['config', 'path'] },
 ]
 
 test('commands write the same with and without a holder', async (t) => {
