@@ -27,8 +27,8 @@ export interface BlockStore {
   get(cid: CID, options?: ReadOptions): Promise<Uint8Array | undefined>
 
   /**
-   * Stores a block that the caller has hashed. Does nothing if it is already here with the same bytes; the next
-   * {@link sync} covers it all the same.
+   * Stores a block that the caller has hashed, and does not look at its bytes once it has returned. Does nothing if the
+   * block is already here with the same bytes; the next {@link sync} covers it all the same.
    * @throws P2PError `io`, `disk-full`
    */
   put(cid: CID, bytes: Uint8Array, options?: AbortOptions): Promise<void>

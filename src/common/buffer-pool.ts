@@ -13,21 +13,28 @@ const MIN_BYTES = 512 * KiB
 /** One size for all, that a block of 1 MiB and its frame fit into. */
 const POOLED_BYTES = MiB + 64 * KiB
 
+export interface BufferPoolOptions {
+  /** Memory that other threads can see too. Default false. */
+  shared?: boolean
+}
+
 export class BufferPool {
   readonly #maxFree: number
-  readonly #free: ArrayBuffer[] = []
+  readonly #Memory: typeof ArrayBuffer | typeof SharedArrayBuffer
+  readonly #free: ArrayBufferLike[] = []
   /** Bytes that are still out, for buffers of this pool. */
   readonly #bytesOut = new WeakMap<ArrayBufferLike, number>()
 
   /** @param maxFreeBytes - what may lie idle */
-  constructor(maxFreeBytes: number) {
+  constructor(maxFreeBytes: number, { shared = false }: BufferPoolOptions = {}) {
     this.#maxFree = Math.floor(maxFreeBytes / POOLED_BYTES)
+    this.#Memory = shared ? SharedArrayBuffer : ArrayBuffer
   }
 
   /** A buffer of this length with anything in it. */
   take(length: number): Uint8Array {
     if (length < MIN_BYTES || length > POOLED_BYTES) return Buffer.allocUnsafe(length)
-    const memory = this.#free.pop() ?? new ArrayBuffer(POOLED_BYTES)
+    const memory = this.#free.pop() ?? new this.#Memory(POOLED_BYTES)
     return Buffer.from(memory, 0, length)
   }
 
@@ -51,6 +58,6 @@ export class BufferPool {
       return
     }
     this.#bytesOut.delete(memory)
-    if (this.#free.length < this.#maxFree) this.#free.push(memory as ArrayBuffer)
+    if (this.#free.length < this.#maxFree) this.#free.push(memory)
   }
 }

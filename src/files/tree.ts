@@ -13,6 +13,7 @@ import { basename, join } from 'node:path'
 import { promisify } from 'node:util'
 import { descriptors } from '../blockstore/open-file.ts'
 import type { AbortOptions } from '../common/abort.ts'
+import type { BufferPool } from '../common/buffer-pool.ts'
 import { mapBounded } from '../common/concurrency.ts'
 import { errnoOf, localIoError, P2PError } from '../common/errors.ts'
 import { MiB } from '../common/units.ts'
@@ -299,6 +300,11 @@ export class TreeFingerprint {
   }
 }
 
+export interface ReadContentOptions extends AbortOptions, Pick<TreeOptions, 'followLinks'> {
+  /** What it is read into; whoever takes the pieces gives them back. */
+  buffers?: BufferPool | undefined
+}
+
 /**
  * The content of a regular file, in pieces of 1 MiB, the next of which is read while one is used. Nothing may write to the
  * file meanwhile.
@@ -307,7 +313,7 @@ export class TreeFingerprint {
  */
 export async function* readFileContent(
   path: string,
-  { signal, followLinks = false }: AbortOptions & Pick<TreeOptions, 'followLinks'> = {},
+  { signal, followLinks = false, buffers }: ReadContentOptions = {},
 ): AsyncGenerator<Uint8Array> {
   // Something else may stand here since the folder was listed: never follow a link, never wait for a pipe's writer.
   const flags = constants.O_RDONLY | constants.O_NONBLOCK | (followLinks ? 0 : constants.O_NOFOLLOW)
@@ -318,8 +324,9 @@ export async function* readFileContent(
     if (!before.isFile()) throw changedError(path)
     let left = before.size
     const readPiece = async (length: number): Promise<Uint8Array> => {
-      const buffer = length < READ_BYTES ? Buffer.allocUnsafe(length) : Buffer.allocUnsafeSlow(length)
+      const buffer = buffers?.take(length) ?? Buffer.allocUnsafe(length)
       const { bytesRead } = await reading(path, () => descriptors.read(file, buffer, 0, length, null))
+      buffers?.lend(buffer, bytesRead)
       return buffer.subarray(0, bytesRead)
     }
     for (let atEnd = false; !atEnd; ) {

@@ -81,7 +81,8 @@ export async function* chunksOf(
       yield rest.subarray(0, end)
       rest = rest.subarray(end)
     }
-    pending = [rest]
+    // An empty one would have the next piece copied behind it.
+    pending = rest.byteLength === 0 ? [] : [rest]
     pendingBytes = rest.byteLength
   }
   for (let rest = joined(pending); rest.byteLength > 0; ) {

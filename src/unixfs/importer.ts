@@ -4,6 +4,7 @@
  */
 
 import type { CID } from 'multiformats/cid'
+import { mapAhead } from '../common/concurrency.ts'
 import { WorkPool } from '../common/work-pool.ts'
 import { DAG_PB, isIdentity, RAW } from '../dag/cid.ts'
 import { type LeafForm, leafBlock } from '../dag/leaf-form.ts'
@@ -23,13 +24,15 @@ interface Leaf {
   offset: number
 }
 
-/** Keeps a leaf. Called in no order, and not for those that lie in their CID. */
+/** Keeps a leaf, and does not look at its bytes afterwards. Called in no order, and not for those that lie in their CID. */
 export type PutLeaf = (leaf: Leaf) => Promise<void>
 
 type FileSettings = Pick<ImportSettings, 'rawLeaves' | 'chunker' | 'layout' | 'maxFileLinks'>
 
 /** Of one file, that are being kept while the next ones are read. */
 const LEAVES_AT_ONCE = 8
+/** Of one file, that are being hashed. */
+const HASHES_AT_ONCE = 3
 
 const NO_BYTES = new Uint8Array(0)
 
@@ -86,17 +89,28 @@ class FileImport {
   }
 
   async *#leaves(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<FilePart> {
-    for await (const chunk of chunks) yield await this.#leaf(chunk)
+    const named = mapAhead(chunks, HASHES_AT_ONCE, (chunk) => this.#named(chunk))
+    for await (const leaf of named) yield await this.#kept(leaf)
   }
 
   async #leaf(content: Uint8Array): Promise<FilePart> {
+    return await this.#kept(await this.#named(content))
+  }
+
+  /** To be called in the order of the chunks. */
+  async #named(content: Uint8Array): Promise<Leaf> {
     const { rawLeaves, layout } = this.#settings
-    const form: LeafForm = rawLeaves ? 'raw' : layout === 'trickle' ? 'raw-node' : 'file'
-    const block = leafBlock(form, content)
-    const cid = this.#writer.cidOf(rawLeaves ? RAW : DAG_PB, block)
     const offset = this.#offset
     this.#offset += content.byteLength
-    if (!isIdentity(cid)) await this.puts.start(() => this.#putLeaf({ cid, block, content, offset }))
+    const form: LeafForm = rawLeaves ? 'raw' : layout === 'trickle' ? 'raw-node' : 'file'
+    const block = leafBlock(form, content)
+    const cid = await this.#writer.leafCid(rawLeaves ? RAW : DAG_PB, block)
+    return { cid, block, content, offset }
+  }
+
+  async #kept(leaf: Leaf): Promise<FilePart> {
+    const { cid, block, content } = leaf
+    if (!isIdentity(cid)) await this.puts.start(() => this.#putLeaf(leaf))
     return { cid, tsize: block.byteLength, bytes: content.byteLength }
   }
 

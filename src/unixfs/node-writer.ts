@@ -20,6 +20,7 @@ import {
 import { formatBytes } from '../common/units.ts'
 import { digestOf, MAX_BLOCK_BYTES } from '../dag/block.ts'
 import { DAG_PB, IDENTITY_HASH, SHA2_256 } from '../dag/cid.ts'
+import type { LeafHasher } from '../dag/leaf-hasher.ts'
 import type { ImportSettings } from './import-settings.ts'
 import { encodeUnixfs, type UnixfsData } from './unixfs-data.ts'
 
@@ -45,15 +46,20 @@ export interface NodeLink {
 const NODE_FIELD = { data: 1, links: 2 } as const
 const LINK_FIELD = { cid: 1, name: 2, tsize: 3 } as const
 
+export interface NodeWriterOptions extends AbortOptions {
+  /** Hashes leaves; left out where there are few. */
+  hasher?: Pick<LeafHasher, 'digest'> | undefined
+}
+
 export class NodeWriter {
   readonly #store: BlockSink
   readonly #settings: Pick<ImportSettings, 'cidVersion' | 'hash' | 'inlineLimit'>
-  readonly #options: AbortOptions
+  readonly #options: NodeWriterOptions
 
   constructor(
     store: BlockSink,
     settings: Pick<ImportSettings, 'cidVersion' | 'hash' | 'inlineLimit'>,
-    options: AbortOptions = {},
+    options: NodeWriterOptions = {},
   ) {
     this.#store = store
     this.#settings = settings
@@ -62,13 +68,14 @@ export class NodeWriter {
 
   /** The CID of a block; those up to the inline limit hold it themselves. @param codec - raw or dag-pb */
   cidOf(codec: number, bytes: Uint8Array): CID {
-    const { cidVersion, hash, inlineLimit } = this.#settings
-    if (inlineLimit !== undefined && bytes.byteLength <= inlineLimit) {
-      return CID.createV1(codec, Digest.create(IDENTITY_HASH, bytes))
-    }
-    const digest = digestOf(hash, bytes)!
-    if (cidVersion === 0 && codec === DAG_PB) return CID.createV0(Digest.create(SHA2_256, digest))
-    return CID.createV1(codec, Digest.create(hash, digest))
+    return this.#inlined(codec, bytes) ?? this.#named(codec, digestOf(this.#settings.hash, bytes)!)
+  }
+
+  /** The same for a leaf, which may be hashed in another thread: the bytes must not change before it returns. */
+  async leafCid(codec: number, bytes: Uint8Array): Promise<CID> {
+    const { hasher } = this.#options
+    if (hasher === undefined) return this.cidOf(codec, bytes)
+    return this.#inlined(codec, bytes) ?? this.#named(codec, await hasher.digest(this.#settings.hash, bytes))
   }
 
   /**
@@ -83,6 +90,18 @@ export class NodeWriter {
     const cid = this.cidOf(DAG_PB, bytes)
     await this.#store.put(cid, bytes, this.#options)
     return { cid, tsize: links.reduce((sum, link) => sum + link.tsize, bytes.byteLength) }
+  }
+
+  #inlined(codec: number, bytes: Uint8Array): CID | undefined {
+    const { inlineLimit } = this.#settings
+    if (inlineLimit === undefined || bytes.byteLength > inlineLimit) return undefined
+    return CID.createV1(codec, Digest.create(IDENTITY_HASH, bytes))
+  }
+
+  #named(codec: number, digest: Uint8Array): CID {
+    const { cidVersion, hash } = this.#settings
+    if (cidVersion === 0 && codec === DAG_PB) return CID.createV0(Digest.create(SHA2_256, digest))
+    return CID.createV1(codec, Digest.create(hash, digest))
   }
 }
 

@@ -48,3 +48,12 @@ test('no more than the limit lies idle, and other sizes are not pooled', () => {
   pool.give(large)
   assert.notEqual(pool.take(3 * MiB).buffer, large.buffer)
 })
+
+test('memory of a shared pool can be seen by other threads, and is used again', () => {
+  const pool = new BufferPool(2 * MiB, { shared: true })
+  const first = pool.take(MiB)
+  assert.ok(first.buffer instanceof SharedArrayBuffer)
+  pool.lend(first, MiB)
+  pool.give(first)
+  assert.equal(pool.take(MiB).buffer, first.buffer)
+})

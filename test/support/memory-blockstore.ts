@@ -30,7 +30,8 @@ export class MemoryBlockStore implements BlockStore {
   async put(cid: CID, bytes: Uint8Array, options?: AbortOptions): Promise<void> {
     options?.signal?.throwIfAborted()
     assertAllowedCid(cid)
-    if (!isIdentity(cid)) this.blocks.set(blockKey(cid), bytes)
+    // What they were read into is used again.
+    if (!isIdentity(cid)) this.blocks.set(blockKey(cid), Uint8Array.from(bytes))
   }
 
   async delete(cid: CID, options?: AbortOptions): Promise<void> {

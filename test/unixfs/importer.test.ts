@@ -36,6 +36,15 @@ test('how a stream is cut into pieces makes no difference, and it reads back who
   assert.equal(whole.tsize, stored)
 })
 
+test('content in pieces of the size of a chunk is not copied', async () => {
+  const pieces = ['first', 'second', 'third'].map((seed) => randomBytes(seed, MiB))
+  const leaves = new Set<ArrayBufferLike>()
+  await importFile(stream(pieces), nodeWriter(nowhere), importSettings(), async ({ content }) => {
+    leaves.add(content.buffer)
+  })
+  assert.deepEqual(leaves, new Set(pieces.map(({ buffer }) => buffer)))
+})
+
 test('every leaf comes with the place of its content in the file, and inner nodes without', async () => {
   const content = randomBytes('places', 5 * MiB + 17)
   const inner = new MemoryBlockStore()

@@ -7,8 +7,11 @@ import { basename } from 'node:path'
 import type { CID } from 'multiformats/cid'
 import type { BlockStore } from '../../blockstore/blockstore.ts'
 import type { References } from '../../blockstore/references.ts'
+import { BufferPool } from '../../common/buffer-pool.ts'
 import type { Clock } from '../../common/clock.ts'
 import { hasCode, P2PError } from '../../common/errors.ts'
+import { MiB } from '../../common/units.ts'
+import { LeafHasher } from '../../dag/leaf-hasher.ts'
 import { readIgnoreRules } from '../../files/ignore-rules.ts'
 import { Storing } from '../../files/storing.ts'
 import { scanTree, type TreeOptions, type TreeSummary } from '../../files/tree.ts'
@@ -23,6 +26,9 @@ import { type ProgressReporter, progressReporter } from './add-progress.ts'
 import { type MetadataRule, metadataRule } from './entry-metadata.ts'
 import { type Imported, SourceImporter } from './import-source.ts'
 import type { ImportCounts } from './import-tree.ts'
+
+/** As many as one file has in use at a time. */
+const IDLE_BUFFER_BYTES = 16 * MiB
 
 export interface AddDependencies {
   store: Pick<BlockStore, 'put' | 'sync'>
@@ -49,7 +55,11 @@ export async function addSources(
 ): Promise<AddResult> {
   if (options.wrap === true) assertNamesDiffer(sources)
   const run = await AddRun.prepare(parts, sources, options)
-  await (options.wrap === true ? run.addWrapped() : run.addEach())
+  try {
+    await (options.wrap === true ? run.addWrapped() : run.addEach())
+  } finally {
+    await run.close()
+  }
   return run.result()
 }
 
@@ -81,6 +91,8 @@ class AddRun {
   readonly #sources: ScannedSource[]
   readonly #recipe: Recipe
   readonly #storing = new Storing()
+  readonly #hasher = new LeafHasher()
+  readonly #buffers = new BufferPool(IDLE_BUFFER_BYTES, { shared: true })
   readonly #counts: ImportCounts = { bytes: 0, files: 0, skippedHidden: 0 }
   readonly #report: ProgressReporter
   readonly #roots: AddedRoot[] = []
@@ -118,6 +130,10 @@ class AddRun {
     this.#report.finished()
     const { skippedHidden } = this.#counts
     return { roots: this.#roots, failures: this.#failures, skippedHidden, servedAt: [] }
+  }
+
+  async close(): Promise<void> {
+    await this.#hasher.close()
   }
 
   async addEach(): Promise<void> {
@@ -170,6 +186,8 @@ class AddRun {
         importing: {
           ...tree,
           settings,
+          buffers: this.#buffers,
+          hasher: this.#hasher,
           emptyFolders,
           emptyTop: !wrap,
           metadataOf: metadata.of,

@@ -5,6 +5,7 @@
  */
 
 import { join } from 'node:path'
+import type { BufferPool } from '../../common/buffer-pool.ts'
 import { P2PError } from '../../common/errors.ts'
 import { WorkPool } from '../../common/work-pool.ts'
 import type { LeafTaker } from '../../files/referenced-import.ts'
@@ -24,8 +25,14 @@ import {
 } from '../../files/tree.ts'
 import type { ImportNotes } from '../../pin/import-memory.ts'
 import type { ImportSettings } from '../../unixfs/import-settings.ts'
-import { importFile } from '../../unixfs/importer.ts'
-import { linkTo, type NodeLink, type NodeRef, type NodeWriter } from '../../unixfs/node-writer.ts'
+import { importFile, type PutLeaf } from '../../unixfs/importer.ts'
+import {
+  linkTo,
+  type NodeLink,
+  type NodeRef,
+  type NodeWriter,
+  type NodeWriterOptions,
+} from '../../unixfs/node-writer.ts'
 import { buildDirectory, buildSymlink } from '../../unixfs/nodes.ts'
 import type { Metadata } from '../../unixfs/unixfs-data.ts'
 
@@ -46,11 +53,13 @@ export interface LeafKeeper {
   openFile(path: string): Promise<LeafTaker>
 }
 
-export interface ImportOptions extends TreeOptions {
+export interface ImportOptions extends TreeOptions, NodeWriterOptions {
   /** What is known of files that have not changed; undefined to read all. */
   memory?: Pick<ImportNotes, 'folder' | 'noteFolder'> | undefined
   settings: ImportSettings
   writer: NodeWriter
+  /** What files are read into, again once their leaves are kept. */
+  buffers: BufferPool
   /** Import folders that have nothing in them. */
   emptyFolders: boolean
   /** Import the named path even then. */
@@ -83,7 +92,7 @@ export async function importContent(
   content: AsyncIterable<Uint8Array>,
   leaves: Pick<LeafTaker, 'putLeaf'>,
   metadata: Metadata,
-  { writer, settings, counts, onCounts }: ImportOptions,
+  { writer, settings, counts, onCounts, buffers }: ImportOptions,
 ): Promise<NodeRef> {
   const counted = async function* () {
     for await (const piece of content) {
@@ -92,7 +101,11 @@ export async function importContent(
       onCounts()
     }
   }
-  const file = await importFile(counted(), writer, settings, (leaf) => leaves.putLeaf(leaf), metadata)
+  const keep: PutLeaf = async (leaf) => {
+    await leaves.putLeaf(leaf)
+    buffers.give(leaf.content)
+  }
+  const file = await importFile(counted(), writer, settings, keep, metadata)
   counts.files++
   onCounts()
   return file
