@@ -98,6 +98,10 @@ export class References {
     this.#references = database.space('ref')
     this.#trees = database.space('reftree')
     this.#files = database.space('reffile')
+    database.onDecided(() => {
+      this.#knownTrees.clear()
+      this.#knownFiles.clear()
+    })
   }
 
   /** Lets go of the files that are open. */

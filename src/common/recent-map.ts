@@ -29,4 +29,10 @@ export class RecentMap<Key, Value> {
     this.#recent = new Map()
     this.#weight = 0
   }
+
+  clear(): void {
+    this.#recent = new Map()
+    this.#older = new Map()
+    this.#weight = 0
+  }
 }

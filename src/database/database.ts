@@ -9,15 +9,16 @@
 
 import { ClassicLevel } from 'classic-level'
 import type { LevelDatastore } from 'datastore-level'
-import { errnoOf, messageOf, P2PError } from '../common/errors.ts'
-import { LogSync } from './log-sync.ts'
-
-type Level = ClassicLevel<Uint8Array, Uint8Array>
+import { Batcher } from '../common/batcher.ts'
+import { errnoOf, P2PError } from '../common/errors.ts'
+import { databaseError, type Level, LevelGuard, openLevel } from './level-guard.ts'
 
 export type SpaceOperation = { type: 'put'; key: Uint8Array; value: Uint8Array } | { type: 'del'; key: Uint8Array }
 
 /** An operation on one of several spaces. */
 export type SpaceWrite = SpaceOperation & { space: Space }
+
+type DatastoreOperation = { type: 'put'; key: string; value: Uint8Array } | { type: 'del'; key: string }
 
 export interface WriteOptions {
   /** Return only when the write survives a power cut. Default false: it survives the end of the process. */
@@ -48,18 +49,14 @@ export async function openDatabase(
 ): Promise<Database> {
   const level: Level = new ClassicLevel(folder, { keyEncoding: 'view', valueEncoding: 'view' })
   try {
-    await level.open().catch(async (error) => {
-      if (!mayBeUnfinished || errnoOf(causeOf(error)) !== 'LEVEL_CORRUPTION') throw error
+    await openLevel(level).catch(async (error) => {
+      if (!mayBeUnfinished || errnoOf(error) !== 'LEVEL_CORRUPTION') throw error
       // Under the database's own lock, so that nothing is taken from another process that came first.
       await ClassicLevel.repair(folder)
-      await level.open()
+      await openLevel(level)
     })
   } catch (error) {
-    const cause = causeOf(error)
-    if (errnoOf(cause) === 'LEVEL_LOCKED') {
-      throw new P2PError('repo-held', `The database ${folder} is held by another process`, { cause })
-    }
-    throw databaseError(cause, folder)
+    throw databaseError(error, folder)
   }
   const database = new Database(level)
   try {
@@ -71,44 +68,49 @@ export async function openDatabase(
   return database
 }
 
-/** What the library says only that opening has failed of. */
-function causeOf(error: unknown): unknown {
-  return error instanceof Error && error.cause !== undefined ? error.cause : error
-}
-
 export class Database {
-  readonly #level: Level
-  readonly #logs: LogSync
+  readonly #guard: LevelGuard
+  /** What is written while something is being written goes together, which one sync then covers. */
+  readonly #writes = new Batcher(async (waiting: { writes: SpaceWrite[]; sync: boolean }[]) => {
+    const sync = waiting.some((each) => each.sync)
+    const writes = waiting.flatMap((each) => each.writes)
+    await this.#guard.change((level) => writeBatch(level, writes, { sync }), { sync })
+    return waiting
+  })
 
   constructor(level: Level) {
-    this.#level = level
-    this.#logs = new LogSync(level.location)
+    this.#guard = new LevelGuard(level)
+  }
+
+  /** Whether a write that was reported as failed may turn out to be done once something can be written again. */
+  get isInDoubt(): boolean {
+    return this.#guard.isBroken
+  }
+
+  /** Calls `listener` when that is decided: what was read before may not be so any more. */
+  onDecided(listener: () => void): void {
+    this.#guard.onReopened(listener)
   }
 
   /** The records under one name: lower-case letters, digits and dashes. */
   space(name: string): Space {
     if (!/^[a-z0-9-]+$/.test(name)) throw new P2PError('internal', `"${name}" cannot name a database space`)
-    return new Space(this, this.#level, name)
+    return new Space(this, this.#guard, name)
   }
 
-  /** Writes into several spaces at once: all of it or nothing, even after a crash. @throws P2PError `io`, `disk-full` */
+  /**
+   * Writes into several spaces at once: all of it or nothing, even after a crash. What is reported as failed may be there
+   * all the same: as long as {@link isInDoubt} is true, and after a crash.
+   *
+   * @throws P2PError `io`, `disk-full`
+   */
   async write(writes: SpaceWrite[], { sync = false }: WriteOptions = {}): Promise<void> {
-    if (writes.length === 0) return
-    try {
-      await writeBatch(this.#level, writes, { sync })
-    } catch (error) {
-      throw databaseError(error, this.#level.location)
-    }
-    if (sync) await this.settle()
+    if (writes.length > 0) await this.#writes.add({ writes, sync })
   }
 
   /** Makes everything that was written so far survive a power cut, given that the last write was synced. */
   async settle(): Promise<void> {
-    try {
-      await this.#logs.settle()
-    } catch (error) {
-      throw databaseError(error, this.#level.location)
-    }
+    await this.#guard.change(async () => {}, { sync: true })
   }
 
   /**
@@ -120,43 +122,58 @@ export class Database {
   async datastore(name: string): Promise<LevelDatastore> {
     // Loaded here because only nodes that go online need it.
     const { LevelDatastore } = await import('datastore-level')
-    // A sublevel starts its keys with "!", which no space does.
-    const sublevel = this.#level.sublevel<string, Uint8Array>(name, { keyEncoding: 'utf8', valueEncoding: 'view' })
-    // The library names the class it was written for, and calls only what every level has.
-    const datastore = new LevelDatastore(sublevel as unknown as LevelDatastore['db'])
+    // The library names the class it was written for, and calls only what is here.
+    const datastore = new LevelDatastore(this.#datastoreLevel(name) as unknown as LevelDatastore['db'])
     await datastore.open()
     return datastore
   }
 
+  #datastoreLevel(name: string) {
+    const guard = this.#guard
+    // A sublevel starts its keys with "!", which no space does.
+    const level = guard.level.sublevel<string, Uint8Array>(name, { keyEncoding: 'utf8', valueEncoding: 'view' })
+    guard.keepOpen(level)
+    return {
+      open: () => guard.read(() => level.open()),
+      close: async () => {},
+      get: (key: string) => guard.read(() => level.get(key)),
+      put: (key: string, value: Uint8Array) => guard.change(() => level.put(key, value)),
+      del: (key: string) => guard.change(() => level.del(key)),
+      batch: (operations: DatastoreOperation[]) => guard.change(() => level.batch(operations)),
+      iterator: (options: Parameters<typeof level.iterator>[0]) => level.iterator(options),
+    }
+  }
+
   /** Waits for what is being written, then lets go of the lock. */
   async close(): Promise<void> {
-    await this.#level.close()
+    await this.#writes.idle()
+    await this.#guard.close()
   }
 }
 
 /** The records under one prefix, ordered by the bytes of their keys. Every method throws P2PError `io` or `disk-full`. */
 export class Space {
   readonly #database: Database
-  readonly #level: Level
+  readonly #guard: LevelGuard
   readonly #prefix: Buffer
 
-  constructor(database: Database, level: Level, name: string) {
+  constructor(database: Database, guard: LevelGuard, name: string) {
     this.#database = database
-    this.#level = level
+    this.#guard = guard
     this.#prefix = Buffer.from(`${name}/`)
   }
 
   async get(key: Uint8Array): Promise<Uint8Array | undefined> {
-    return await this.#guard(() => this.#level.get(this.fullKey(key)))
+    return await this.#guard.read((level) => level.get(this.fullKey(key)))
   }
 
   /** The values in the order of the keys, undefined where there is none. */
   async getMany(keys: Uint8Array[]): Promise<(Uint8Array | undefined)[]> {
-    return await this.#guard(() => this.#level.getMany(keys.map((key) => this.fullKey(key))))
+    return await this.#guard.read((level) => level.getMany(keys.map((key) => this.fullKey(key))))
   }
 
   async has(key: Uint8Array): Promise<boolean> {
-    return await this.#guard(() => this.#level.has(this.fullKey(key)))
+    return await this.#guard.read((level) => level.has(this.fullKey(key)))
   }
 
   async put(key: Uint8Array, value: Uint8Array, options?: WriteOptions): Promise<void> {
@@ -178,35 +195,39 @@ export class Space {
   /** Removes every record whose key starts with the prefix; not at once for others, who may see some gone and some left. */
   async clear({ prefix = new Uint8Array() }: IterateOptions = {}): Promise<void> {
     const start = this.fullKey(prefix)
-    await this.#guard(() => this.#level.clear({ gte: start, lt: upperBound(start) }))
+    await this.#guard.change((level) => level.clear({ gte: start, lt: upperBound(start) }))
   }
 
-  /** Records in ascending order of their keys, as they were when it started, read as they are asked for. */
+  /**
+   * Records in ascending order of their keys, as they were when it started, read as they are asked for. If the database
+   * had to be opened anew meanwhile, the rest are as they were then.
+   */
   async *iterate({ prefix = new Uint8Array() }: IterateOptions = {}): AsyncGenerator<[Uint8Array, Uint8Array]> {
     const start = this.fullKey(prefix)
-    const iterator = this.#level.iterator({ gte: start, lt: upperBound(start) })
+    const lt = upperBound(start)
+    const begin = (level: Level, last?: Uint8Array) => level.iterator(last ? { gt: last, lt } : { gte: start, lt })
+    let iterator: ReturnType<typeof begin> | undefined
+    let generation: number | undefined
+    let last: Uint8Array | undefined
     try {
       for (;;) {
-        const entry = await this.#guard(() => iterator.next())
+        const entry = await this.#guard.read((level) => {
+          if (iterator === undefined || generation !== this.#guard.generation) iterator = begin(level, last)
+          generation = this.#guard.generation
+          return iterator.next()
+        })
         if (entry === undefined) return
-        yield [entry[0].subarray(this.#prefix.byteLength), entry[1]]
+        last = entry[0]
+        yield [last.subarray(this.#prefix.byteLength), entry[1]]
       }
     } finally {
-      await iterator.close()
+      await iterator?.close()
     }
   }
 
   /** The key as it is in the database. */
   fullKey(key: Uint8Array): Uint8Array {
     return Buffer.concat([this.#prefix, key])
-  }
-
-  async #guard<T>(work: () => Promise<T>): Promise<T> {
-    try {
-      return await work()
-    } catch (error) {
-      throw databaseError(error, this.#level.location)
-    }
   }
 }
 
@@ -228,16 +249,4 @@ function upperBound(prefix: Uint8Array): Uint8Array {
   const bound = Uint8Array.from(prefix.subarray(0, end))
   bound[end - 1]! += 1
   return bound
-}
-
-function databaseError(error: unknown, folder: string): P2PError {
-  const message = messageOf(error)
-  // LevelDB has one code for every failing system call and tells them apart only in the text.
-  if (/No space left on device|Disk quota exceeded/i.test(message)) {
-    return new P2PError('disk-full', `Cannot write the database ${folder}: the disk is full`, {
-      hint: 'Free some space and run the same command again.',
-      cause: error,
-    })
-  }
-  return new P2PError('io', `Cannot use the database ${folder}: ${message}`, { cause: error })
 }

@@ -232,7 +232,8 @@ class LocalNode implements Node {
     const { collector, references, usage, repo } = this.#parts
     await collector.close()
     references.close()
-    await usage.close()
+    // It only saves the next run counting.
+    await usage.close().catch(() => {})
     await repo.close()
   }
 

@@ -55,6 +55,8 @@ export class Pins {
   readonly #holds = new Map<HolderId, Hold>()
   /** Of pins, once somebody has asked. */
   readonly #pinned = new Set<HolderId>()
+  /** Of pins that a write has failed of, so that they may be there or not: until that is known they count. */
+  readonly #inDoubt = new Map<HolderId, CID>()
   #loading: Promise<void> | undefined
   /** The section of {@link removeUnheld} under way. */
   #sweep: Promise<void> = Promise.resolve()
@@ -73,7 +75,8 @@ export class Pins {
     try {
       return await work(hold)
     } finally {
-      this.#holds.delete(hold.id)
+      // The records of what it holds may be there or not, as those of the pin.
+      if (!this.#inDoubt.has(hold.id)) this.#holds.delete(hold.id)
     }
   }
 
@@ -93,7 +96,7 @@ export class Pins {
       const next = this.#merged(pin, present, hold)
       await hold.written()
       const held = next.holder === hold.id ? hold.unwritten() : []
-      await this.#database.write([...held, this.#put(next)], { sync: true })
+      await this.#orInDoubt(next, () => this.#database.write([...held, this.#put(next)], { sync: true }))
       this.#pinned.add(next.holder)
       if (present !== undefined && present.holder !== next.holder) await this.#forget(present.holder)
     })
@@ -149,7 +152,7 @@ export class Pins {
       const present = await this.get(cid)
       if (present === undefined || (kind !== undefined && present.kind !== kind)) return false
       if (kind === 'kept' && present.blockBytes !== undefined) await this.#keepBlock(present, present.blockBytes)
-      else await this.#space.del(cid.multihash.bytes, { sync: true })
+      else await this.#orInDoubt(present, () => this.#space.del(cid.multihash.bytes, { sync: true }))
       await this.#forget(present.holder)
       return true
     })
@@ -233,7 +236,7 @@ export class Pins {
     await this.holding(async (hold) => {
       await hold.add([cid])
       const pin: Pin = { cid, name, bytes, kind: 'direct', createdAt, holder: hold.id }
-      await this.#database.write([...hold.unwritten(), this.#put(pin)], { sync: true })
+      await this.#orInDoubt(pin, () => this.#database.write([...hold.unwritten(), this.#put(pin)], { sync: true }))
       this.#pinned.add(hold.id)
     })
   }
@@ -242,6 +245,26 @@ export class Pins {
     const record: PinRecord = { cid: cid.toString(), ...pin }
     const value = Buffer.from(JSON.stringify(record))
     return { space: this.#space, type: 'put' as const, key: cid.multihash.bytes, value }
+  }
+
+  /** Runs a write that decides whether the pin is there. */
+  async #orInDoubt({ cid, holder }: Pick<Pin, 'cid' | 'holder'>, write: () => Promise<void>): Promise<void> {
+    try {
+      await write()
+    } catch (error) {
+      this.#pinned.add(holder)
+      this.#inDoubt.set(holder, cid)
+      throw error
+    }
+  }
+
+  async #settleDoubts(): Promise<void> {
+    if (this.#database.isInDoubt) return
+    for (const [holder, cid] of this.#inDoubt) {
+      if ((await this.get(cid))?.holder !== holder) this.#pinned.delete(holder)
+      this.#inDoubt.delete(holder)
+      this.#holds.delete(holder)
+    }
   }
 
   /** Its records are worth nothing from now on. */
@@ -260,6 +283,7 @@ export class Pins {
       this.#loading = undefined
       throw error
     }
+    if (this.#inDoubt.size > 0) await this.#settleDoubts()
   }
 }
 

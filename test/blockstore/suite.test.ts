@@ -1,6 +1,5 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { TestContext } from 'node:test'
 import { base32upper } from 'multiformats/bases/base32'
 import type { CID } from 'multiformats/cid'
 import { FsBlockStore } from '../../src/blockstore/fs-blockstore.ts'
@@ -9,34 +8,42 @@ import { References } from '../../src/blockstore/references.ts'
 import { blockKey } from '../../src/dag/cid.ts'
 import { openDatabase } from '../../src/database/database.ts'
 import { damaged } from '../support/blocks.ts'
-import { cleanUpAfter } from '../support/clean-up.ts'
+import { type CleanUpScope, cleanUpAfter } from '../support/clean-up.ts'
 import { MemoryBlockStore } from '../support/memory-blockstore.ts'
 import { makeTempDir } from '../support/temp.ts'
-import { blockstoreSuite } from './suite.ts'
+import { interfaceSuite } from './interface-suite.ts'
+import { blockstoreSuite, type StoreUnderTest } from './suite.ts'
 
-blockstoreSuite('MemoryBlockStore', async () => {
-  const store = new MemoryBlockStore()
-  const damage = async (cid: CID) => {
-    store.blocks.set(blockKey(cid), damaged(store.blocks.get(blockKey(cid))!))
-  }
-  return { store, damage }
-})
+const stores: Record<string, (scope: CleanUpScope) => Promise<StoreUnderTest>> = {
+  MemoryBlockStore: async () => {
+    const store = new MemoryBlockStore()
+    const damage = async (cid: CID) => {
+      store.blocks.set(blockKey(cid), damaged(store.blocks.get(blockKey(cid))!))
+    }
+    return { store, damage }
+  },
 
-blockstoreSuite('FsBlockStore', async (t) => {
-  const folder = await makeTempDir(t)
-  return { store: await FsBlockStore.open(folder), damage: (cid) => damageFile(folder, cid) }
-})
+  FsBlockStore: async (scope) => {
+    const folder = await makeTempDir(scope)
+    return { store: await FsBlockStore.open(folder), damage: (cid) => damageFile(folder, cid) }
+  },
 
-blockstoreSuite('LocalBlockStore', async (t: TestContext) => {
-  const folder = await makeTempDir(t)
-  const database = await openDatabase(join(folder, 'database'))
-  cleanUpAfter(t, () => database.close())
-  const references = new References(database)
-  cleanUpAfter(t, () => references.close())
-  const blocks = join(folder, 'blocks')
-  const store = new LocalBlockStore(await FsBlockStore.open(blocks), references)
-  return { store, damage: (cid) => damageFile(blocks, cid) }
-})
+  LocalBlockStore: async (scope) => {
+    const folder = await makeTempDir(scope)
+    const database = await openDatabase(join(folder, 'database'))
+    cleanUpAfter(scope, () => database.close())
+    const references = new References(database)
+    cleanUpAfter(scope, () => references.close())
+    const blocks = join(folder, 'blocks')
+    const store = new LocalBlockStore(await FsBlockStore.open(blocks), references)
+    return { store, damage: (cid) => damageFile(blocks, cid) }
+  },
+}
+
+for (const [name, make] of Object.entries(stores)) {
+  blockstoreSuite(name, make)
+  interfaceSuite(name, make)
+}
 
 async function damageFile(folder: string, cid: CID): Promise<void> {
   const name = base32upper.encode(cid.multihash.bytes)

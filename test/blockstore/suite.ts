@@ -1,7 +1,7 @@
 /** What every block store must do, run over each of them by `suite.test.ts`. */
 
 import assert from 'node:assert/strict'
-import { describe, type TestContext, test } from 'node:test'
+import { describe, test } from 'node:test'
 import { CID } from 'multiformats/cid'
 import * as Digest from 'multiformats/hashes/digest'
 import type { BlockStore } from '../../src/blockstore/blockstore.ts'
@@ -9,6 +9,7 @@ import { hasCode } from '../../src/common/errors.ts'
 import { MiB } from '../../src/common/units.ts'
 import { type BlockKey, blockKey, DAG_PB, RAW } from '../../src/dag/cid.ts'
 import { identityCid, randomBlock } from '../support/blocks.ts'
+import type { CleanUpScope } from '../support/clean-up.ts'
 
 export interface StoreUnderTest {
   store: BlockStore
@@ -16,7 +17,7 @@ export interface StoreUnderTest {
   damage(cid: CID): Promise<void>
 }
 
-export function blockstoreSuite(name: string, make: (scope: TestContext) => Promise<StoreUnderTest>): void {
+export function blockstoreSuite(name: string, make: (scope: CleanUpScope) => Promise<StoreUnderTest>): void {
   describe(name, () => {
     test('does not have what was never put', async (t) => {
       const { store } = await make(t)

@@ -1,51 +1,18 @@
 /** Errors that need a machine in a certain state: what is said, the exit code, and that nothing is left behind. */
 
 import assert from 'node:assert/strict'
-import { execFile } from 'node:child_process'
 import { mkdir, readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { type TestContext, test } from 'node:test'
-import { promisify } from 'node:util'
+import { test } from 'node:test'
 import { MiB } from '../../src/common/units.ts'
 import { writeRandomFile } from '../support/bytes.ts'
-import { cleanUpAfter } from '../support/clean-up.ts'
 import { addPath, lastEvent, runP2p, startServe } from '../support/processes.ts'
+import { noSmallDisk, SmallDisk } from '../support/small-disk.ts'
 import { makeTempDir } from '../support/temp.ts'
 
-const run = promisify(execFile)
-
-/** Mounting takes root. */
-const noMount = process.getuid?.() !== 0 || process.platform !== 'linux' ? 'cannot mount a small disk' : false
-
-async function makeSmallDisk(t: TestContext, parent: string): Promise<string> {
-  const disk = join(parent, 'disk')
-  await mkdir(disk)
-  await run('mount', ['-t', 'tmpfs', '-o', 'size=16m', 'tmpfs', disk])
-  cleanUpAfter(t, async () => {
-    await run('umount', [disk])
-  })
-  return disk
-}
-
-test('a disk that fills up during add: exit 7, no CID, and it works once there is room', {
-  skip: noMount,
-}, async (t) => {
+test('a disk too small for a get: exit 7 before the first byte', { skip: noSmallDisk }, async (t) => {
   const folder = await makeTempDir(t)
-  const disk = await makeSmallDisk(t, folder)
-  const file = join(folder, 'file')
-  await writeRandomFile(file, 'too large', 24 * MiB)
-  const full = await runP2p(['add', file], { repo: join(disk, 'repo') })
-  assert.equal(full.code, 7, full.stderr)
-  assert.equal(full.stdout.toString(), '')
-  assert.match(full.stderr, /disk is full/)
-  await run('mount', ['-o', 'remount,size=64m', disk])
-  const roomy = await runP2p(['add', file], { repo: join(disk, 'repo') })
-  assert.equal(roomy.code, 0, roomy.stderr)
-})
-
-test('a disk too small for a get: exit 7 before the first byte', { skip: noMount }, async (t) => {
-  const folder = await makeTempDir(t)
-  const disk = await makeSmallDisk(t, folder)
+  const { folder: disk } = await SmallDisk.make(t, folder, 16)
   const file = join(folder, 'file')
   await writeRandomFile(file, 'too large', 24 * MiB)
   const cid = await addPath(join(folder, 'seeder'), file)

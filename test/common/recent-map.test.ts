@@ -12,6 +12,8 @@ test('the latest entries are there, the oldest are forgotten, and a newer value 
   assert.equal(map.get(4), undefined)
   assert.equal(map.has(4), true)
   assert.equal(map.has(0), false)
+  map.clear()
+  assert.equal(map.has(4), false)
 })
 
 test('entries count by their weight', () => {

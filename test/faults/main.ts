@@ -12,7 +12,9 @@ import { withCleanUp } from '../support/clean-up.ts'
 import { makeTempDir } from '../support/temp.ts'
 import type { Campaign, Findings } from './campaign.ts'
 import { bitFlips } from './campaigns/bit-flips.ts'
+import { databaseCalls } from './campaigns/database-calls.ts'
 import { failingCalls } from './campaigns/failing-calls.ts'
+import { fullDisks } from './campaigns/full-disks.ts'
 import { gcCycles } from './campaigns/gc-cycles.ts'
 import { killed } from './campaigns/killed.ts'
 import { powerLoss } from './campaigns/power-loss.ts'
@@ -20,7 +22,17 @@ import { repoRaces } from './campaigns/repo-races.ts'
 import { sameBlock } from './campaigns/same-block.ts'
 import { Sample } from './sample.ts'
 
-const campaigns: readonly Campaign[] = [killed, powerLoss, failingCalls, bitFlips, gcCycles, sameBlock, repoRaces]
+const campaigns: readonly Campaign[] = [
+  killed,
+  powerLoss,
+  failingCalls,
+  databaseCalls,
+  fullDisks,
+  bitFlips,
+  gcCycles,
+  sameBlock,
+  repoRaces,
+]
 
 const USAGE = `usage: npm run test:faults -- [--sample <n>th] [--seed <text>] [${campaigns.map(({ name }) => name).join('|')}]…`
 
