@@ -3,6 +3,8 @@
  * @see https://github.com/multiformats/multicodec/blob/master/table.csv
  */
 
+import { MIN_DIGEST_BYTES } from './cid.ts'
+
 const CODECS = new Map([
   ['cbor', 0x51],
   ['raw', 0x55],
@@ -32,11 +34,15 @@ const HASHES = new Map([
   ['keccak-512', 0x1d],
   ['blake3', 0x1e],
   ['dbl-sha2-256', 0x56],
-  ['blake2b-256', 0xb220],
-  ['blake2b-384', 0xb230],
-  ['blake2b-512', 0xb240],
-  ['blake2s-256', 0xb260],
+  ...eachLength('blake2b', 0xb201, 64),
+  ...eachLength('blake2s', 0xb241, 32),
 ])
+
+/** BLAKE2 has one code for each length of digest; those of less bytes than a CID may have are left out. */
+function eachLength(name: string, firstCode: number, maxBytes: number): [string, number][] {
+  const lengths = Array.from({ length: maxBytes - MIN_DIGEST_BYTES + 1 }, (_, index) => MIN_DIGEST_BYTES + index)
+  return lengths.map((bytes) => [`${name}-${8 * bytes}`, firstCode + bytes - 1])
+}
 
 /** `dag-pb`, or `0x…` for a codec without a name here. */
 export function codecName(code: number): string {

@@ -12,6 +12,7 @@ import { createHash } from 'node:crypto'
 import type { CID } from 'multiformats/cid'
 import type { BlockStore } from '../blockstore/blockstore.ts'
 import type { Clock } from '../common/clock.ts'
+import { MiB } from '../common/units.ts'
 import { parseCid } from '../dag/cid.ts'
 import { isLeaf, linksOf } from '../dag/links.ts'
 import { walkDag } from '../dag/walk.ts'
@@ -24,8 +25,11 @@ import type { Pins } from './pins.ts'
 /** Times may be as coarse as in FAT, and clocks of a server a little off. */
 const SETTLED_AFTER_NS = 3_000_000_000n
 const MS_NS = 1_000_000n
-/** Records that are written or removed together. */
+/** Records that are written or removed together: so many, or with so many bytes. */
 const RECORDS_PER_BATCH = 1024
+const BYTES_PER_BATCH = MiB
+/** The files of a folder are noted in parts, so that no record of a wide one is large. */
+const FILES_PER_RECORD = 4096
 
 export interface KnownNode {
   cid: CID
@@ -115,6 +119,7 @@ export class ImportMemory {
 class SpaceBatch {
   readonly #space: Space
   #operations: SpaceOperation[] = []
+  #bytes = 0
 
   constructor(space: Space) {
     this.#space = space
@@ -122,11 +127,13 @@ class SpaceBatch {
 
   async add(operation: SpaceOperation): Promise<void> {
     this.#operations.push(operation)
-    if (this.#operations.length >= RECORDS_PER_BATCH) await this.write()
+    if (operation.type === 'put') this.#bytes += operation.value.byteLength
+    if (this.#operations.length >= RECORDS_PER_BATCH || this.#bytes >= BYTES_PER_BATCH) await this.write()
   }
 
   /** What is left. */
   async write(): Promise<void> {
+    this.#bytes = 0
     await this.#space.batch(this.#operations.splice(0))
   }
 }
@@ -179,28 +186,36 @@ export class ImportNotes {
   /** @param stamp - how it was before it was read */
   async noteTree(path: string, stamp: Stamp, { cid, tsize }: KnownNode): Promise<void> {
     if (!this.#isSettled(stamp)) return
-    await this.#write<TreeRecord>('tree', path, { holder: this.#hold.id, stamp: stamp.text, cid: `${cid}`, tsize })
+    await this.#write<TreeRecord>('tree', [path], { holder: this.#hold.id, stamp: stamp.text, cid: `${cid}`, tsize })
   }
 
   /** What those files of one folder have become that are as they were, by name. */
   async folder(path: string, stamps: ReadonlyMap<string, Stamp>): Promise<Map<string, KnownNode>> {
     const known = new Map<string, KnownNode>()
-    const record = await this.#read<FolderRecord>('folder', path)
-    if (record === undefined) return known
-    for (const [name, stamp, cid, tsize] of record.files) {
-      if (stamps.get(name)?.text === stamp) known.set(name, { cid: parseCid(cid), tsize })
+    for (let part = 0; ; part++) {
+      const record = await this.#read<FolderRecord>('folder', path, String(part))
+      if (record === undefined) return known
+      const nodes = record.files
+        .filter(([name, stamp]) => stamps.get(name)?.text === stamp)
+        .map(([name, , cid, tsize]) => ({ name, cid: parseCid(cid), tsize }))
+      const cids = nodes.map(({ cid }) => cid)
+      if (await this.#take(cids, record.holder)) for (const { name, ...node } of nodes) known.set(name, node)
     }
-    const cids = [...known.values()].map(({ cid }) => cid)
-    return (await this.#take(cids, record.holder)) ? known : new Map()
   }
 
   /** @param files - those of one folder, with the stamps that they had before they were read */
   async noteFolder(path: string, files: Iterable<[name: string, stamp: Stamp, node: KnownNode]>): Promise<void> {
-    const record: FolderRecord = { holder: this.#hold.id, files: [] }
+    let part = 0
+    let record: FolderRecord = { holder: this.#hold.id, files: [] }
+    const write = async () => await this.#write<FolderRecord>('folder', [path, String(part++)], record)
     for (const [name, stamp, { cid, tsize }] of files) {
-      if (this.#isSettled(stamp)) record.files.push([name, stamp.text, cid.toString(), tsize])
+      if (!this.#isSettled(stamp)) continue
+      record.files.push([name, stamp.text, cid.toString(), tsize])
+      if (record.files.length < FILES_PER_RECORD) continue
+      await write()
+      record = { holder: this.#hold.id, files: [] }
     }
-    await this.#write('folder', path, record)
+    if (record.files.length > 0 || part === 0) await write()
   }
 
   /**
@@ -223,16 +238,16 @@ export class ImportNotes {
     return isWhole && (await pins.isPin(holder))
   }
 
-  async #read<T>(kind: Kind, path: string): Promise<T | undefined> {
+  async #read<T>(kind: Kind, ...names: string[]): Promise<T | undefined> {
     if (this.#rehash) return undefined
-    const value = await this.#space.get(keyOf(kind, this.#recipe, path))
+    const value = await this.#space.get(keyOf(kind, this.#recipe, ...names))
     return value === undefined ? undefined : decode<T>(value)
   }
 
   /** Apart from what earlier imports made, which is worth more until this one is pinned. */
-  async #write<T>(kind: Kind, path: string, record: T): Promise<void> {
+  async #write<T>(kind: Kind, names: string[], record: T): Promise<void> {
     if (!this.#isCurrent()) return
-    const key = Buffer.concat([notedBy(this.#hold), keyOf(kind, this.#recipe, path)])
+    const key = Buffer.concat([notedBy(this.#hold), keyOf(kind, this.#recipe, ...names)])
     await this.#space.put(key, encode(record))
   }
 }

@@ -86,12 +86,12 @@ const DEFAULT_INLINE_LIMIT = 32
 /** Fewer would make a tree without end. */
 const MIN_FILE_LINKS = 2
 /** Kubo takes blocks of these, and makes none. */
-const READ_ONLY_HASHES = ['identity', 'keccak-224', 'keccak-384']
+const READ_ONLY_HASHES = /^(identity|keccak-(224|384)|blake2s-(?!256).*)$/
 
 /** The names that {@link ImportSwitches.hash} may have. */
 export function hashNames(): string[] {
   return allHashNames().filter(
-    (name) => !READ_ONLY_HASHES.includes(name) && digestOf(codeOfHash(name)!, new Uint8Array(0)) !== undefined,
+    (name) => !READ_ONLY_HASHES.test(name) && digestOf(codeOfHash(name)!, new Uint8Array(0)) !== undefined,
   )
 }
 
@@ -142,7 +142,11 @@ function fanoutOf(fanout: number | undefined): number | undefined {
 
 function hashOf(name: string): number {
   if (hashNames().includes(name)) return codeOfHash(name)!
-  throw usage(`There is no hash function "${name}"`, `Those that can be used are ${hashNames().join(', ')}.`)
+  const usual = hashNames().filter((known) => !known.startsWith('blake2b-'))
+  throw usage(
+    `There is no hash function "${name}"`,
+    `Those that can be used are ${usual.join(', ')}, and blake2b-160 to blake2b-512.`,
+  )
 }
 
 function inlineLimitOf({ inline, inlineLimit }: ImportSwitches): number | undefined {

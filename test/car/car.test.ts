@@ -3,12 +3,13 @@ import { test } from 'node:test'
 import { CarWriter } from '@ipld/car/writer'
 import type { CID } from 'multiformats/cid'
 import { readCar } from '../../src/car/read.ts'
-import { carHeader, sectionHeader } from '../../src/car/write.ts'
+import { carHeader } from '../../src/car/write.ts'
 import { hasCode } from '../../src/common/errors.ts'
 import { writeVarint } from '../../src/common/protobuf.ts'
 import { MiB } from '../../src/common/units.ts'
 import type { Block } from '../../src/dag/block.ts'
 import { damaged, identityCid, numberedBlock, randomBlock, rawBlock } from '../support/blocks.ts'
+import { carSection, carV2 } from '../support/cars.ts'
 
 /** As another implementation writes it. */
 async function libraryCar(roots: CID[], blocks: Block[]): Promise<Buffer> {
@@ -21,23 +22,6 @@ async function libraryCar(roots: CID[], blocks: Block[]): Promise<Buffer> {
   await writer.close()
   await reading
   return Buffer.concat(pieces)
-}
-
-function section({ cid, bytes }: Block): Buffer {
-  return Buffer.concat([sectionHeader(cid, bytes.byteLength), bytes])
-}
-
-const PRAGMA = Buffer.from('0aa16776657273696f6e02', 'hex')
-
-/** Version 2 around a file of version 1. @see https://ipld.io/specs/transport/car/carv2/ */
-function carV2(
-  payload: Uint8Array,
-  { padding = 0, offset, size, index = 0 }: Partial<Record<'padding' | 'offset' | 'size' | 'index', number>> = {},
-): Buffer {
-  const header = Buffer.alloc(40)
-  header.writeBigUInt64LE(BigInt(offset ?? 51 + padding), 16)
-  header.writeBigUInt64LE(BigInt(size ?? payload.byteLength), 24)
-  return Buffer.concat([PRAGMA, header, Buffer.alloc(padding), payload, Buffer.alloc(index, 0xff)])
 }
 
 async function* inChunks(bytes: Uint8Array, size = 7): AsyncGenerator<Uint8Array> {
@@ -63,7 +47,7 @@ function assertSame({ roots, blocks: found }: Awaited<ReturnType<typeof readAll>
 
 test('what is written is what the library writes', async () => {
   const all = [...blocks, inline]
-  const written = Buffer.concat([carHeader([first.cid]), ...all.map(section)])
+  const written = Buffer.concat([carHeader([first.cid]), ...all.map(carSection)])
   assert.ok(written.equals(await libraryCar([first.cid], all)))
 })
 
@@ -83,10 +67,10 @@ test('both versions are read, with padding and what stands behind the blocks, in
 })
 
 test('a block that is not what it is called is refused, with its place', async () => {
-  const good = Buffer.concat([carHeader([first.cid]), section(numberedBlock(1))])
+  const good = Buffer.concat([carHeader([first.cid]), carSection(numberedBlock(1))])
   const bad = { cid: numberedBlock(2).cid, bytes: damaged(numberedBlock(2).bytes) }
   const seen: string[] = []
-  const { blocks: found } = await readCar(inChunks(Buffer.concat([good, section(bad)])))
+  const { blocks: found } = await readCar(inChunks(Buffer.concat([good, carSection(bad)])))
   await assert.rejects(
     async () => {
       for await (const { cid } of found) seen.push(cid.toString())
@@ -113,12 +97,12 @@ const malformed: { name: string; bytes: Uint8Array; offset: number; code?: 'limi
   { name: 'a version 2 that leads out of the file', bytes: carV2(header, { offset: 2 ** 50 }), offset: 0 },
   {
     name: 'a version 2 whose data ends within a block',
-    bytes: carV2(Buffer.concat([header, section(first)]), { size: header.byteLength + 100 }),
+    bytes: carV2(Buffer.concat([header, carSection(first)]), { size: header.byteLength + 100 }),
     offset: 51 + header.byteLength,
   },
   {
     name: 'a block that is cut off',
-    bytes: Buffer.concat([header, section(first)]).subarray(0, -1),
+    bytes: Buffer.concat([header, carSection(first)]).subarray(0, -1),
     offset: header.byteLength,
   },
   {
@@ -129,7 +113,7 @@ const malformed: { name: string; bytes: Uint8Array; offset: number; code?: 'limi
   },
   {
     name: 'a block above 2 MiB',
-    bytes: Buffer.concat([header, section(randomBlock('too large', 2 * MiB + 1))]),
+    bytes: Buffer.concat([header, carSection(randomBlock('too large', 2 * MiB + 1))]),
     offset: header.byteLength,
     code: 'limit',
   },
@@ -140,7 +124,7 @@ const malformed: { name: string; bytes: Uint8Array; offset: number; code?: 'limi
   },
   {
     name: 'an empty section before another one',
-    bytes: Buffer.concat([header, Buffer.alloc(1), section(numberedBlock(1))]),
+    bytes: Buffer.concat([header, Buffer.alloc(1), carSection(numberedBlock(1))]),
     offset: header.byteLength,
   },
   {
@@ -187,7 +171,7 @@ test('a source that breaks is not taken for a malformed file, and is closed when
   async function* endless(): AsyncGenerator<Uint8Array> {
     try {
       yield header
-      for (;;) yield section(numberedBlock(1))
+      for (;;) yield carSection(numberedBlock(1))
     } finally {
       isClosed = true
     }

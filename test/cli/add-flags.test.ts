@@ -8,6 +8,7 @@ import { parseMode, parseNumber } from '../../src/cli/flags.ts'
 import { MiB } from '../../src/common/units.ts'
 import { randomBytes } from '../support/bytes.ts'
 import { runP2p } from '../support/processes.ts'
+import { makePipe } from '../support/special-files.ts'
 import { makeTempDir } from '../support/temp.ts'
 
 const FLAGS = [
@@ -45,6 +46,47 @@ test('--nocopy serves what other switches have made, and --only-hash tells the s
 
   const read = await runP2p(['--offline', 'cat', added.stdout.toString().trim()], { repo })
   assert.ok(content.equals(read.stdout), read.stderr)
+})
+
+test('what no DAG can hold fails its own path, with what it is; the others go on: exit 10', async (t) => {
+  const folder = await makeTempDir(t)
+  const repo = join(folder, 'repo')
+  const paths = ['badly named', 'piped', 'good'].map((name) => join(folder, name))
+  for (const path of paths) {
+    await mkdir(path)
+    await writeFile(join(path, 'file'), 'content')
+  }
+  await writeFile(Buffer.concat([Buffer.from(`${paths[0]}/bad`), Buffer.of(0xff)]), 'x')
+  makePipe(join(paths[1]!, 'pipe'))
+  const { code, stdout, stderr } = await runP2p(['add', ...paths], { repo })
+  assert.equal(code, 10, stderr)
+  assert.match(stderr, /badly named\/bad\ufffd: its name is not valid UTF-8/)
+  assert.match(stderr, /piped\/pipe: it is a named pipe, not a file, folder or symlink/)
+  const alone = await runP2p(['add', '--only-hash', paths[2]!], { repo })
+  assert.equal(stdout.toString(), alone.stdout.toString())
+  const wrapped = await runP2p(['add', '--wrap', ...paths], { repo })
+  assert.deepEqual([wrapped.code, wrapped.stdout.toString()], [10, ''], 'one without the others was not asked for')
+})
+
+test('--wrap, --ignore and --no-empty-dirs make the tree that they say', async (t) => {
+  const folder = await makeTempDir(t)
+  const repo = join(folder, 'repo')
+  const tree = join(folder, 'tree')
+  await mkdir(join(tree, 'empty'), { recursive: true })
+  for (const name of ['kept', 'noted.log', 'ruled.tmp', '.hidden']) await writeFile(join(tree, name), name)
+  const rules = join(folder, 'rules')
+  await writeFile(rules, '*.tmp\n')
+  const listed = async (...flags: string[]) => {
+    const added = await runP2p(['add', ...flags, tree], { repo })
+    assert.equal(added.code, 0, added.stderr)
+    const { stdout } = await runP2p(['ls', '--recursive', '--offline', added.stdout.toString().trim()], { repo })
+    return stdout.toString().trimEnd().split('\n')
+  }
+  const leaving = ['--ignore', '*.log', '--ignore-file', rules]
+  assert.deepEqual(await listed(), ['empty', 'kept', 'noted.log', 'ruled.tmp'])
+  assert.deepEqual(await listed(...leaving), ['empty', 'kept'])
+  assert.deepEqual(await listed(...leaving, '--no-empty-dirs', '--hidden'), ['.hidden', 'kept'])
+  assert.deepEqual(await listed(...leaving, '--wrap'), ['tree', 'tree/empty', 'tree/kept'])
 })
 
 test('settings that do not go together end the command before it makes a repo', async (t) => {

@@ -4,8 +4,13 @@ import assert from 'node:assert/strict'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import test from 'node:test'
+import { encode, prepare } from '@ipld/dag-pb'
+import { carHeader } from '../../src/car/write.ts'
 import { MiB } from '../../src/common/units.ts'
+import { cborBlock, dagPbBlock, numberedBlock } from '../support/blocks.ts'
 import { randomBytes } from '../support/bytes.ts'
+import { carSection, carV2 } from '../support/cars.ts'
+import { folderBlock, symlinkBlock } from '../support/hostile-trees.ts'
 import { addPath, runP2p, startServe } from '../support/processes.ts'
 import { makeTempDir } from '../support/temp.ts'
 
@@ -91,4 +96,36 @@ test('a CAR file that lacks blocks is imported and not pinned; cid needs no repo
   )
   const converted = await runP2p(['cid', '--v0', EMPTY_FOLDER], { repo: '/dev/null/none' })
   assert.equal(converted.stdout.toString(), 'QmUNLLsPACCz1vLxQVkXqqLX5R1X345qqfHbsf67hvA3Nn\n')
+})
+
+test('a CAR file of version 2 is imported, and ls says what else than files a folder has', async (t) => {
+  const folder = await makeTempDir(t)
+  const repo = join(folder, 'repo')
+  const leaf = numberedBlock(1)
+  const cbor = cborBlock({ link: leaf.cid })
+  const bare = dagPbBlock(encode(prepare({ Links: [{ Name: 'x', Hash: leaf.cid, Tsize: 8 }] })))
+  const sub = folderBlock([['leaf', leaf]])
+  const root = folderBlock([
+    ['bare', bare],
+    ['data', cbor],
+    ['leaf', leaf],
+    ['link', symlinkBlock('leaf')],
+    ['sub', sub],
+  ])
+  const blocks = [root, bare, cbor, leaf, symlinkBlock('leaf'), sub]
+  const payload = Buffer.concat([carHeader([root.cid]), ...blocks.map(carSection)])
+  const imported = await runP2p(['car', 'import', '-'], { repo, stdin: [carV2(payload, { padding: 9, index: 100 })] })
+  assert.equal(imported.stdout.toString(), `${root.cid}\n`, imported.stderr)
+  const { stdout } = await runP2p(['ls', '--long', root.cid.toString(), '--offline'], { repo })
+  const lines = stdout.toString().trimEnd().split('\n')
+  assert.deepEqual(
+    lines.map((line) => line.split(/ +/)).map(([kind, bytes, , , cid, ...name]) => [kind, bytes, cid, name.join(' ')]),
+    [
+      ['dag-pb', '-', bare.cid.toString(), 'bare'],
+      ['dag-cbor', '-', cbor.cid.toString(), 'data'],
+      ['file', '8', leaf.cid.toString(), 'leaf'],
+      ['symlink', '-', symlinkBlock('leaf').cid.toString(), 'link -> leaf'],
+      ['folder', '-', sub.cid.toString(), 'sub'],
+    ],
+  )
 })

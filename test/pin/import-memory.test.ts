@@ -6,7 +6,8 @@ import { type TestContext, test } from 'node:test'
 import { References } from '../../src/blockstore/references.ts'
 import type { Clock } from '../../src/common/clock.ts'
 import { systemClock } from '../../src/common/clock.ts'
-import { HOUR_MS } from '../../src/common/units.ts'
+import { HOUR_MS, MiB } from '../../src/common/units.ts'
+import { RAW } from '../../src/dag/cid.ts'
 import { openDatabase } from '../../src/database/database.ts'
 import type { AddOptions } from '../../src/node/api.ts'
 import { addSources } from '../../src/node/operations/add.ts'
@@ -98,6 +99,26 @@ test('of a tree in which one file changed the others are not read again', async 
   assert.notEqual(second.cid, first.cid)
   assert.equal(second.puts, 1 + FOLDERS)
   assert.equal(second.files, LEAVES)
+})
+
+test('a wide folder is remembered whole, in records that stay small', async (t) => {
+  const { add, tree, store, records } = await makeSite(t)
+  await mkdir(join(tree, 'wide'))
+  for (let index = 0; index < 9_000; index++) writeFileSync(join(tree, 'wide', `${index}`), `${index % 10}`)
+  await add()
+  for (const [, value] of await records()) assert.ok(value.byteLength < MiB, `${value.byteLength} bytes`)
+
+  let leaves = 0
+  const put = store.put.bind(store)
+  store.put = async (cid, bytes) => {
+    if (cid.code === RAW) leaves++
+    await put(cid, bytes)
+  }
+  rmSync(join(tree, 'wide', '17'))
+  await appendFile(join(tree, 'wide', '4711'), ' more')
+  const second = await add()
+  assert.equal(leaves, 1)
+  assert.equal((await add({ rehash: true })).cid, second.cid)
 })
 
 test('what was there only while a tree was imported is not remembered as part of it', async (t) => {

@@ -22,6 +22,14 @@ for (const file of vectors.files.filter(({ large }) => large !== true)) {
   })
 }
 
+for (const [hash, cid] of Object.entries(vectors.hashes)) {
+  test(`a file by ${hash}: ${cid}`, async () => {
+    const settings = importSettings({ hash })
+    const file = await importText('hello world', new NodeWriter(nowhere, settings), settings)
+    assert.equal(file.cid.toString(), cid)
+  })
+}
+
 for (const folder of vectors.folders) {
   const { names, lastNameLength, kind, switches } = folder
   test(`a ${kind} of ${names} names, the last of ${lastNameLength} bytes, with ${JSON.stringify(switches)}`, async () => {

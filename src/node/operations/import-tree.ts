@@ -5,6 +5,7 @@
  */
 
 import { join } from 'node:path'
+import { CID } from 'multiformats/cid'
 import type { BufferPool } from '../../common/buffer-pool.ts'
 import { P2PError } from '../../common/errors.ts'
 import { WorkPool } from '../../common/work-pool.ts'
@@ -157,7 +158,7 @@ class TreeImport {
     const files = new FolderFiles(folder.path, entries, memory)
     const known = await files.known()
     const build = async () => {
-      await files.note()
+      await files.note(links)
       await done(await buildDirectory(links, writer, settings, metadataOf(entry)))
     }
     if (entries.length === 0) {
@@ -168,10 +169,7 @@ class TreeImport {
     let missing = entries.length
     for (const child of entries) {
       const childDone: Done = async (node) => {
-        if (node !== undefined) {
-          links.push(linkTo(child.name, node))
-          files.done(child, node)
-        }
+        if (node !== undefined) links.push(linkTo(child.name, node))
         missing--
         if (missing === 0) await build()
       }
@@ -208,7 +206,6 @@ class TreeImport {
 class FolderFiles {
   readonly #path: string
   readonly #stamps = new Map<string, Stamp>()
-  readonly #nodes: [name: string, stamp: Stamp, node: NodeRef][] = []
   readonly #memory: ImportOptions['memory']
 
   constructor(path: string, entries: readonly LocalEntry[], memory: ImportOptions['memory']) {
@@ -222,13 +219,16 @@ class FolderFiles {
     return await this.#memory.folder(this.#path, this.#stamps)
   }
 
-  done({ name, kind }: LocalEntry, node: NodeRef): void {
-    const stamp = this.#stamps.get(name)
-    if (kind === 'file' && stamp !== undefined && this.#memory !== undefined) this.#nodes.push([name, stamp, node])
+  /** @param links - to what all the folder's entries have become */
+  async note(links: readonly NodeLink[]): Promise<void> {
+    if (this.#stamps.size > 0) await this.#memory?.noteFolder(this.#path, this.#nodes(links))
   }
 
-  /** All are done. */
-  async note(): Promise<void> {
-    if (this.#nodes.length > 0) await this.#memory?.noteFolder(this.#path, this.#nodes)
+  /** One after the other: a CID takes many times the memory of its bytes, and there may be a hundred thousand. */
+  *#nodes(links: readonly NodeLink[]): Generator<[name: string, stamp: Stamp, node: NodeRef]> {
+    for (const { name, cid, tsize } of links) {
+      const stamp = this.#stamps.get(name)
+      if (stamp !== undefined) yield [name, stamp, { cid: CID.decode(cid), tsize }]
+    }
   }
 }

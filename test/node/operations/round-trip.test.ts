@@ -1,7 +1,7 @@
 /** Whatever `add` takes, `get` gives back: through a real repo, in one process, with nobody else asked. */
 
 import assert from 'node:assert/strict'
-import { mkdir, readdir, rm, symlink, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, rm, symlink, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import fc from 'fast-check'
@@ -11,10 +11,11 @@ import { hasCode } from '../../../src/common/errors.ts'
 import type { ProgressEvent } from '../../../src/common/progress.ts'
 import { KiB, MiB } from '../../../src/common/units.ts'
 import { parseCid } from '../../../src/dag/cid.ts'
+import type { AddOptions } from '../../../src/node/api.ts'
 import { type Node, openNode } from '../../../src/node/open.ts'
 import { resolveLocation } from '../../../src/repo/location.ts'
 import { decodeNode } from '../../../src/unixfs/decode.ts'
-import { describeTree, randomBytes } from '../../support/bytes.ts'
+import { describeMetadata, describeTree, randomBytes } from '../../support/bytes.ts'
 import { cleanUpAfter } from '../../support/clean-up.ts'
 import { makeTempDir } from '../../support/temp.ts'
 
@@ -74,9 +75,9 @@ async function openLocalNode(t: TestContext): Promise<{ node: Node; folder: stri
 }
 
 /** Adds what stands at the path, and gets it again beside it. */
-async function addAndGet(node: Node, source: string): Promise<{ copy: string; cid: CID }> {
+async function addAndGet(node: Node, source: string, options: AddOptions = {}): Promise<{ copy: string; cid: CID }> {
   const copy = `${source}-copy`
-  const { roots } = await node.add([{ path: source }], { hidden: true })
+  const { roots } = await node.add([{ path: source }], { hidden: true, ...options })
   const cid = roots[0]?.cid ?? ''
   const { skipped } = await node.get(cid, { target: { kind: 'path', path: copy }, offline: true })
   assert.deepEqual(skipped, [])
@@ -94,6 +95,58 @@ test('any tree that was added is the same when it is got again', async (t) => {
       await Promise.all([source, copy].map((path) => rm(path, { recursive: true })))
     }),
     { seed: SEED, numRuns: 25 },
+  )
+})
+
+const CHUNK_BYTES = 1000
+const FILE_LINKS = 3
+/** Around whole chunks, full nodes, and full trees of up to three levels. */
+const edges = fc
+  .tuple(fc.constantFrom(0, 1, FILE_LINKS, FILE_LINKS ** 2, FILE_LINKS ** 3), fc.constantFrom(-1, 0, 1))
+  .map(([chunks, change]) => Math.max(0, chunks * CHUNK_BYTES + change))
+const entries = fc.uniqueArray(
+  fc.record({
+    name: names,
+    bytes: edges,
+    mode: fc.constantFrom(0o644, 0o600, 0o555),
+    time: fc.constantFrom('1', '-5.25', '1234567890.125'),
+  }),
+  { selector: ({ name }) => name, maxLength: 8 },
+)
+const switches = fc.record({
+  profile: fc.constantFrom('unixfs-v1-2025', 'unixfs-v0-2015'),
+  cidVersion: fc.constant(1),
+  hash: fc.constantFrom('sha2-256', 'sha2-512', 'blake3', 'blake2b-160'),
+  rawLeaves: fc.boolean(),
+  trickle: fc.boolean(),
+  inline: fc.boolean(),
+  maxDirectoryLinks: fc.constantFrom(0, 2),
+  maxHamtFanout: fc.constantFrom(8, 128, 256),
+})
+
+test('whatever switches made it, a tree is the same when it is got again, with modes and times where they are kept', async (t) => {
+  const { node, folder } = await openLocalNode(t)
+  const source = join(folder, 'source')
+  await fc.assert(
+    fc.asyncProperty(entries, switches, fc.boolean(), async (files, made, keeps) => {
+      await Promise.all([source, `${source}-copy`].map((path) => rm(path, { recursive: true, force: true })))
+      await mkdir(source)
+      for (const { name, bytes, mode, time } of files) {
+        await writeFile(join(source, name), randomBytes(name, bytes), { mode })
+        await utimes(join(source, name), time, time)
+      }
+      await utimes(source, '4', '4')
+      const { copy } = await addAndGet(node, source, {
+        ...made,
+        chunker: `size-${CHUNK_BYTES}`,
+        maxFileLinks: FILE_LINKS,
+        preserveMode: keeps,
+        preserveMtime: keeps,
+      })
+      assert.deepEqual(await describeTree(copy), await describeTree(source))
+      if (keeps) assert.deepEqual(await describeMetadata(copy), await describeMetadata(source))
+    }),
+    { seed: SEED, numRuns: 40 },
   )
 })
 
