@@ -12,6 +12,15 @@ const workers = readdirSync('src', { recursive: true })
   .filter((path) => path.endsWith('-worker.ts'))
   .map((path) => [basename(path, '.ts'), `src/${path}`])
 
+/** Compiled code, which is looked for beside the file that asks for it. */
+const compiledDatabase = {
+  name: 'compiled-database',
+  resolveId(source, importer) {
+    const isBinding = source === './binding' && importer?.includes('/classic-level/') === true
+    return isBinding ? { id: 'classic-level/binding.js', external: true } : null
+  },
+}
+
 /** The package around is one of ES modules. */
 const packageOfCommonJs = {
   name: 'package-of-common-js',
@@ -28,8 +37,6 @@ export default {
     ...Object.fromEntries(workers),
   },
   platform: 'node',
-  // Brings compiled code that it looks for beside itself.
-  external: ['classic-level'],
-  plugins: [packageOfCommonJs],
+  plugins: [compiledDatabase, packageOfCommonJs],
   output: { dir: 'dist/bundle/cli', format: 'cjs', cleanDir: true, chunkFileNames: '[name]-[hash].js' },
 }
