@@ -24,7 +24,7 @@ process.on('SIGTERM', () => endBy('SIGTERM'))
 // There is nobody left to tell.
 process.stderr.on('error', () => {})
 
-await main(process.argv.slice(2))
+void main(process.argv.slice(2))
 
 async function main(argv: string[]): Promise<void> {
   const { createProgram, readGlobalFlags, helpExitCode, usageErrorFrom } = await import('./program.ts')

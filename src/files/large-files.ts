@@ -12,6 +12,8 @@ import type { WholeFile } from './tree-notes.ts'
 
 /** Content that may be lost by a power cut while a download runs. */
 const SYNC_EVERY_BYTES = 64 * MiB
+/** Towards the end of a larger file it is synced more often, down to so much, so that its last sync takes no time. */
+const LAST_SYNC_BYTES = 4 * MiB
 /** Smaller files are left to the system's own writing back. */
 export const SYNC_FILES_FROM_BYTES = MiB
 const MAX_OPEN_FILES = 128
@@ -20,6 +22,8 @@ const { O_RDONLY, O_RDWR, O_CREAT, O_NOFOLLOW } = constants
 /** A file of {@link LargeFiles}. */
 export interface LargeFile {
   readonly path: string
+  /** Content that is to come; undefined for a file that is synced once, when it is whole, or whose size is not known. */
+  missingBytes: number | undefined
   handle: FileHandle | undefined
   users: number
   unsyncedBytes: number
@@ -32,6 +36,7 @@ export class LargeFiles {
   /** Open, and nobody uses them now. */
   readonly #idle = new Set<LargeFile>()
   #syncing: Promise<void> = Promise.resolve()
+  #isSyncDue = false
   #unsyncedBytes = 0
 
   /**
@@ -41,7 +46,8 @@ export class LargeFiles {
    * @throws P2PError `io`, `disk-full`
    */
   async open(path: string, bytes: number | undefined): Promise<LargeFile> {
-    const file: LargeFile = { path, handle: undefined, users: 0, unsyncedBytes: 0, closed: false }
+    const missingBytes = bytes !== undefined && bytes >= SYNC_EVERY_BYTES ? bytes : undefined
+    const file: LargeFile = { path, missingBytes, handle: undefined, users: 0, unsyncedBytes: 0, closed: false }
     this.#files.add(file)
     await this.#withHandle(file, async (handle) => {
       const stats = await handle.stat()
@@ -59,7 +65,9 @@ export class LargeFiles {
       }
     })
     file.unsyncedBytes += content.byteLength
-    this.#syncInBackground(content.byteLength)
+    this.#unsyncedBytes += content.byteLength
+    if (file.missingBytes !== undefined) file.missingBytes -= content.byteLength
+    if (this.#unsyncedBytes >= SYNC_EVERY_BYTES || isEnding(file)) this.#syncInBackground()
   }
 
   /** Nothing more will be written to the file: syncs it, unless it is small. Returns how it is now. */
@@ -129,11 +137,12 @@ export class LargeFiles {
     await handle?.close()
   }
 
-  #syncInBackground(bytes: number): void {
-    this.#unsyncedBytes += bytes
-    if (this.#unsyncedBytes < SYNC_EVERY_BYTES) return
-    this.#unsyncedBytes = 0
+  #syncInBackground(): void {
+    if (this.#isSyncDue) return
+    this.#isSyncDue = true
     this.#syncing = this.#syncing.then(async () => {
+      this.#isSyncDue = false
+      this.#unsyncedBytes = 0
       for (const file of [...this.#files]) {
         if (file.closed || file.unsyncedBytes < SYNC_FILES_FROM_BYTES) continue
         file.unsyncedBytes = 0
@@ -142,6 +151,11 @@ export class LargeFiles {
     })
     this.#syncing.catch(() => {})
   }
+}
+
+/** More of the file waits for a sync than is to come. */
+function isEnding({ missingBytes, unsyncedBytes }: LargeFile): boolean {
+  return missingBytes !== undefined && unsyncedBytes >= Math.max(LAST_SYNC_BYTES, missingBytes)
 }
 
 async function openForWriting(path: string): Promise<FileHandle> {
