@@ -27,6 +27,8 @@ export interface WriteOptions {
 export interface IterateOptions {
   /** Only keys that start with these bytes. */
   prefix?: Uint8Array | undefined
+  /** Only keys that are not before these bytes. */
+  from?: Uint8Array | undefined
 }
 
 export interface OpenDatabaseOptions {
@@ -176,15 +178,15 @@ export class Space {
   }
 
   /** Removes every record whose key starts with the prefix; not at once for others, who may see some gone and some left. */
-  async clear({ prefix = new Uint8Array() }: IterateOptions = {}): Promise<void> {
+  async clear({ prefix = new Uint8Array() }: Pick<IterateOptions, 'prefix'> = {}): Promise<void> {
     const start = this.fullKey(prefix)
     await this.#guard(() => this.#level.clear({ gte: start, lt: upperBound(start) }))
   }
 
   /** Records in ascending order of their keys, as they were when it started, read as they are asked for. */
-  async *iterate({ prefix = new Uint8Array() }: IterateOptions = {}): AsyncGenerator<[Uint8Array, Uint8Array]> {
-    const start = this.fullKey(prefix)
-    const iterator = this.#level.iterator({ gte: start, lt: upperBound(start) })
+  async *iterate(options: IterateOptions = {}): AsyncGenerator<[Uint8Array, Uint8Array]> {
+    const { prefix = new Uint8Array(), from = prefix } = options
+    const iterator = this.#level.iterator({ gte: this.fullKey(from), lt: upperBound(this.fullKey(prefix)) })
     try {
       for (;;) {
         const entry = await this.#guard(() => iterator.next())

@@ -1,8 +1,7 @@
-import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
-import { base32upper } from 'multiformats/bases/base32'
 import type { CID } from 'multiformats/cid'
+import { DiskBlockStore } from '../../src/blockstore/disk-blockstore.ts'
 import { FsBlockStore } from '../../src/blockstore/fs-blockstore.ts'
 import { LocalBlockStore } from '../../src/blockstore/local-blockstore.ts'
 import { References } from '../../src/blockstore/references.ts'
@@ -11,6 +10,7 @@ import { openDatabase } from '../../src/database/database.ts'
 import { damaged } from '../support/blocks.ts'
 import { cleanUpAfter } from '../support/clean-up.ts'
 import { MemoryBlockStore } from '../support/memory-blockstore.ts'
+import { damageStored } from '../support/stored-blocks.ts'
 import { makeTempDir } from '../support/temp.ts'
 import { blockstoreSuite } from './suite.ts'
 
@@ -24,22 +24,27 @@ blockstoreSuite('MemoryBlockStore', async () => {
 
 blockstoreSuite('FsBlockStore', async (t) => {
   const folder = await makeTempDir(t)
-  return { store: await FsBlockStore.open(folder), damage: (cid) => damageFile(folder, cid) }
+  return { store: await FsBlockStore.open(folder), damage: (cid) => damageStored(folder, [cid]) }
+})
+
+blockstoreSuite('DiskBlockStore', async (t) => {
+  const { store, damage } = await openDiskStore(t)
+  return { store, damage }
 })
 
 blockstoreSuite('LocalBlockStore', async (t: TestContext) => {
+  const { store: blocks, damage, database } = await openDiskStore(t)
+  const references = new References(database)
+  cleanUpAfter(t, () => references.close())
+  return { store: new LocalBlockStore(blocks, references), damage }
+})
+
+async function openDiskStore(t: TestContext) {
   const folder = await makeTempDir(t)
   const database = await openDatabase(join(folder, 'database'))
   cleanUpAfter(t, () => database.close())
-  const references = new References(database)
-  cleanUpAfter(t, () => references.close())
   const blocks = join(folder, 'blocks')
-  const store = new LocalBlockStore(await FsBlockStore.open(blocks), references)
-  return { store, damage: (cid) => damageFile(blocks, cid) }
-})
-
-async function damageFile(folder: string, cid: CID): Promise<void> {
-  const name = base32upper.encode(cid.multihash.bytes)
-  const path = join(folder, name.slice(-3, -1), `${name}.data`)
-  await writeFile(path, damaged(await readFile(path)))
+  const store = await DiskBlockStore.open(blocks, database)
+  cleanUpAfter(t, () => store.close())
+  return { store, damage: (cid: CID) => damageStored(blocks, [cid]), database }
 }
