@@ -5,8 +5,9 @@
 
 import { join } from 'node:path'
 import { mapBounded } from '../common/concurrency.ts'
-import { errnoOf, localIoError, type P2PError } from '../common/errors.ts'
+import { errnoOf, localIoError } from '../common/errors.ts'
 import { MiB } from '../common/units.ts'
+import { LostBlocks } from './lost-blocks.ts'
 import { openFile, syncFolder } from './open-file.ts'
 
 const PARALLEL = 16
@@ -19,12 +20,6 @@ const BACKGROUND_PARALLEL = 4
 interface PutFile {
   shard: string
   file: string
-}
-
-interface LostFile {
-  error: P2PError
-  /** Some pass has failed because of it. */
-  isTold: boolean
 }
 
 export interface BarrierOptions {
@@ -42,8 +37,8 @@ export class Barrier {
   #files = new Map<string, PutFile>()
   #bytes = 0
   #shards = new Set<string>()
-  /** Files that were put and could not be made durable: while somebody waits for one of them, nobody passes. */
-  readonly #lost = new Map<string, LostFile>()
+  /** By file name. */
+  readonly #lost: LostBlocks
 
   #last: Promise<void> = Promise.resolve()
   #background: Promise<void> | undefined
@@ -52,6 +47,7 @@ export class Barrier {
   constructor(folder: string, options: BarrierOptions) {
     this.#folder = folder
     this.#options = options
+    this.#lost = new LostBlocks(options.isAwaited)
   }
 
   /**
@@ -93,22 +89,8 @@ export class Barrier {
         for (const shard of shards) this.#shards.add(shard)
         throw localIoError(error, 'sync the block store', this.#folder)
       }
-      await this.#tellLost()
+      await this.#lost.tell()
     })
-  }
-
-  /** Who has put a lost file is among those that still wait for it, or among those that are told now. */
-  async #tellLost(): Promise<void> {
-    let failure: P2PError | undefined
-    for (const [file, lost] of this.#lost) {
-      if (lost.isTold && !(await this.#options.isAwaited(file))) {
-        this.#lost.delete(file)
-      } else {
-        lost.isTold = true
-        failure ??= lost.error
-      }
-    }
-    if (failure !== undefined) throw failure
   }
 
   /** Runs one sync after the other, so that each sees what the one before could not finish. */
@@ -148,7 +130,7 @@ export class Barrier {
       await handle.datasync()
     } catch (error) {
       // The system may have dropped the bytes, and would report success the next time: the file cannot be trusted.
-      this.#lost.set(file, { error: localIoError(error, 'sync the block', path), isTold: false })
+      this.#lost.add(file, localIoError(error, 'sync the block', path))
       await this.#options.setAside(shard, file)
     } finally {
       await handle.close()

@@ -3,10 +3,10 @@
  * library lists and deletes. Writing and reading are ours, because it never syncs, gives two writers of a block the same
  * temporary file, loses the code of every failure, checks no hash, and reads at less than half the speed.
  *
- * Used through `local-blockstore.ts`; the repo's lock makes this process the only one.
+ * Used through `disk-blockstore.ts`; the repo's lock makes this process the only one.
  */
 
-import { readdir, rename, rm, stat } from 'node:fs/promises'
+import { readdir, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import type { FsBlockstore as LibraryStore } from 'blockstore-fs'
 import type { CID } from 'multiformats/cid'
@@ -19,21 +19,14 @@ import { Barrier } from './barrier.ts'
 import type { BlockStore, ReadOptions } from './blockstore.ts'
 import { makeFolderIn, openFile, readFileIfThere } from './open-file.ts'
 import { EXTENSION, sharding, shardOfMultihash } from './sharding.ts'
+import type { StoreChange } from './store-usage.ts'
 
-/** Folders within the store that hold no blocks: neither name is a shard's, and nothing in them ends in `.data`. */
+/** Folders within the store that are no shards: none of the names is one's, and nothing in them ends in `.data`. */
 const TEMPORARY = 'tmp'
 const CORRUPT = 'corrupt'
-
-/** What a write or a removal has changed. */
-export interface StoreChange {
-  shard: string
-  blocks: number
-  bytes: number
-}
+export const PACKS = 'packs'
 
 export interface FsBlockStoreOptions {
-  /** Called before a block file is written; throws if there must be no more. */
-  reserve?: ((bytes: number, options: AbortOptions) => Promise<void>) | undefined
   onChange?: ((change: StoreChange) => void) | undefined
   /**
    * Whether an operation under way relies on a block. Asked of one that could not be synced, since until it is put again
@@ -116,10 +109,6 @@ export class FsBlockStore implements BlockStore {
     if (isIdentity(cid)) return
     const path = this.#pathOf(cid)
     const { dir, file } = sharding.encode(cid)
-    // Before anybody has to wait for this block, since making room may take long.
-    if (this.#options.reserve !== undefined && (await this.size(cid)) !== bytes.byteLength) {
-      await this.#options.reserve(bytes.byteLength, { signal })
-    }
     await this.#writers.run(blockKey(cid), async () => {
       try {
         const present = await this.#sizeOf(cid)
@@ -139,8 +128,9 @@ export class FsBlockStore implements BlockStore {
     await this.#writers.run(blockKey(cid), async () => {
       try {
         const present = await this.#sizeOf(cid)
+        if (present === undefined) return
         await (await this.#library()).delete(cid)
-        if (present !== undefined) this.#changed(sharding.encode(cid).dir, -1, -present)
+        this.#changed(sharding.encode(cid).dir, -1, -present)
       } catch (error) {
         throw localIoError(error, 'delete the block', this.#pathOf(cid))
       }
@@ -162,14 +152,9 @@ export class FsBlockStore implements BlockStore {
     }
   }
 
-  /** The blocks of one shard after the other, each shard as it was when it was come to. @throws P2PError `io` */
-  async *shards(): AsyncGenerator<{ shard: string; keys: BlockKey[] }> {
-    for (const shard of await this.shardNames()) yield { shard, keys: await this.keysIn(shard) }
-  }
-
   /** @throws P2PError `io` */
   async shardNames(): Promise<string[]> {
-    return (await this.#list('')).filter((name) => name !== TEMPORARY && name !== CORRUPT)
+    return (await this.#list('')).filter((name) => ![TEMPORARY, CORRUPT, PACKS].includes(name))
   }
 
   /** The blocks of a shard; none where it is not there. @throws P2PError `io` */
@@ -186,6 +171,18 @@ export class FsBlockStore implements BlockStore {
   async leftovers(): Promise<string[]> {
     const names = await this.#list(TEMPORARY)
     return names.filter((name) => !this.#temporaries.has(name)).map((name) => join(this.#folder, TEMPORARY, name))
+  }
+
+  /** Sets aside a block that lay elsewhere, and is about to be removed there. @throws P2PError `io`, `disk-full` */
+  async keepCorrupt(cid: CID, bytes: Uint8Array): Promise<void> {
+    const path = join(this.#folder, CORRUPT, basename(sharding.encode(cid).file, EXTENSION))
+    await this.#options.beforeSetAside?.()
+    try {
+      await makeFolderIn(join(this.#folder, CORRUPT))
+      await writeFile(path, bytes, { mode: 0o600 })
+    } catch (error) {
+      throw localIoError(error, 'set aside the corrupt block', path)
+    }
   }
 
   /** Bytes of the blocks that were set aside since they had changed. @throws P2PError `io` */

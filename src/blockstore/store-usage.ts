@@ -1,13 +1,20 @@
 /**
- * How many block files there are and how much is in them, without looking at them each time: counted once, kept up with
- * every change, and remembered between runs that end in order. Used by `pin/collector.ts` and `p2p repo`.
+ * How many blocks there are in the store's own files, and their bytes, without looking at them each time: counted once,
+ * kept up with every change, and remembered between runs that end in order. Used by `pin/collector.ts` and `p2p repo`.
  */
 
 import * as Digest from 'multiformats/hashes/digest'
 import { mapBounded } from '../common/concurrency.ts'
-import { multihashOfKey, rawCid } from '../dag/cid.ts'
+import { type BlockKey, multihashOfKey, rawCid } from '../dag/cid.ts'
 import type { Space } from '../database/database.ts'
-import type { FsBlockStore, StoreChange } from './fs-blockstore.ts'
+import type { BlockStore } from './blockstore.ts'
+
+/** What a write or a removal has changed. */
+export interface StoreChange {
+  shard: string
+  blocks: number
+  bytes: number
+}
 
 export interface Usage {
   blocks: number
@@ -19,7 +26,10 @@ interface UsageRecord extends Usage {
   bootId: string
 }
 
-type CountedStore = Pick<FsBlockStore, 'shardNames' | 'keysIn' | 'size'>
+export interface CountedStore extends Pick<BlockStore, 'size'> {
+  shardNames(): Promise<string[]>
+  keysIn(shard: string): Promise<BlockKey[]>
+}
 
 interface Counting {
   usage: Usage

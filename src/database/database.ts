@@ -28,6 +28,8 @@ export interface WriteOptions {
 export interface IterateOptions {
   /** Only keys that start with these bytes. */
   prefix?: Uint8Array | undefined
+  /** Only keys that are not before these bytes. */
+  from?: Uint8Array | undefined
 }
 
 export interface OpenDatabaseOptions {
@@ -193,7 +195,7 @@ export class Space {
   }
 
   /** Removes every record whose key starts with the prefix; not at once for others, who may see some gone and some left. */
-  async clear({ prefix = new Uint8Array() }: IterateOptions = {}): Promise<void> {
+  async clear({ prefix = new Uint8Array() }: Pick<IterateOptions, 'prefix'> = {}): Promise<void> {
     const start = this.fullKey(prefix)
     await this.#guard.change((level) => level.clear({ gte: start, lt: upperBound(start) }))
   }
@@ -202,9 +204,10 @@ export class Space {
    * Records in ascending order of their keys, as they were when it started, read as they are asked for. If the database
    * had to be opened anew meanwhile, the rest are as they were then.
    */
-  async *iterate({ prefix = new Uint8Array() }: IterateOptions = {}): AsyncGenerator<[Uint8Array, Uint8Array]> {
-    const start = this.fullKey(prefix)
-    const lt = upperBound(start)
+  async *iterate(options: IterateOptions = {}): AsyncGenerator<[Uint8Array, Uint8Array]> {
+    const { prefix = new Uint8Array(), from = prefix } = options
+    const start = this.fullKey(from)
+    const lt = upperBound(this.fullKey(prefix))
     const begin = (level: Level, last?: Uint8Array) => level.iterator(last ? { gt: last, lt } : { gte: start, lt })
     let iterator: ReturnType<typeof begin> | undefined
     let generation: number | undefined

@@ -10,7 +10,11 @@ import { walkDag } from '../dag/walk.ts'
 import { type Pin, Pins } from '../pin/pins.ts'
 import type { Migration } from '../repo/repo.ts'
 
-export const MIGRATIONS: ReadonlyMap<string, Migration> = new Map([['1', indexPins]])
+export const MIGRATIONS: ReadonlyMap<string, Migration> = new Map([
+  ['1', indexPins],
+  // Version 2 had no packs: its small blocks stay files.
+  ['2', async () => {}],
+])
 
 /** Version 1 did not know which blocks its pins hold. */
 async function indexPins({ location, database }: Parameters<Migration>[0]): Promise<void> {

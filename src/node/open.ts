@@ -4,7 +4,7 @@
  */
 
 import type { BlockStore } from '../blockstore/blockstore.ts'
-import { FsBlockStore } from '../blockstore/fs-blockstore.ts'
+import { DiskBlockStore } from '../blockstore/disk-blockstore.ts'
 import { LocalBlockStore } from '../blockstore/local-blockstore.ts'
 import { References } from '../blockstore/references.ts'
 import { StoreUsage } from '../blockstore/store-usage.ts'
@@ -99,7 +99,7 @@ export async function openNode(options: NodeOptions): Promise<Node> {
 
 interface Stores {
   store: BlockStore
-  blocks: FsBlockStore
+  blocks: DiskBlockStore
   references: References
   pins: Pins
   memory: ImportMemory
@@ -114,7 +114,7 @@ async function openStores(repo: Repo, bootId: string, warn: (message: string) =>
   const pins = new Pins(database, systemClock)
   let collector: Collector
   let memory: ImportMemory
-  const blocks = await FsBlockStore.open(repo.blocksDir, {
+  const blocks = await DiskBlockStore.open(repo.blocksDir, database, {
     isAwaited: (key) => pins.isInUse(key),
     beforeSetAside: () => memory.forget(),
     onCorrupt: (cid) => warn(`Block ${cid} was damaged on this disk: it is set aside, and counts as not here.`),
@@ -229,8 +229,9 @@ class LocalNode implements Node {
     await this.#announcing
     await this.#provider?.stop()
     await this.#network.close()
-    const { collector, references, usage, repo } = this.#parts
+    const { collector, blocks, references, usage, repo } = this.#parts
     await collector.close()
+    await blocks.close()
     references.close()
     // It only saves the next run counting.
     await usage.close().catch(() => {})

@@ -2,7 +2,7 @@
 
 import type { Bitswap } from '../bitswap/bitswap.ts'
 import type { BlockStore } from '../blockstore/blockstore.ts'
-import type { FsBlockStore } from '../blockstore/fs-blockstore.ts'
+import type { DiskBlockStore } from '../blockstore/disk-blockstore.ts'
 import type { References } from '../blockstore/references.ts'
 import type { StoreUsage } from '../blockstore/store-usage.ts'
 import type { Clock } from '../common/clock.ts'
@@ -45,7 +45,7 @@ export interface NodeParts {
   /** All blocks of this machine, those that lie in files of the user too. */
   store: BlockStore
   /** Those that are files of the store's own. */
-  blocks: FsBlockStore
+  blocks: DiskBlockStore
   usage: StoreUsage
   collector: Collector
   references: References

@@ -6,7 +6,7 @@
 
 import type { CID } from 'multiformats/cid'
 import * as Digest from 'multiformats/hashes/digest'
-import type { FsBlockStore } from '../blockstore/fs-blockstore.ts'
+import type { DiskBlockStore } from '../blockstore/disk-blockstore.ts'
 import type { Reference, TreeRecord } from '../blockstore/reference-codec.ts'
 import type { PlacedReference, References } from '../blockstore/references.ts'
 import type { AbortOptions } from '../common/abort.ts'
@@ -46,7 +46,7 @@ type ReferenceProblem =
   | { kind: 'unreadable-reference'; cid: CID; tree: TreeRecord; reason: string }
 
 export interface CheckParts {
-  blocks: FsBlockStore
+  blocks: DiskBlockStore
   references: References
   pins: Pins
   /** Paths of what interrupted writes left. */

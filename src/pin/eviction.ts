@@ -6,12 +6,12 @@
 
 import type { CID } from 'multiformats/cid'
 import * as Digest from 'multiformats/hashes/digest'
-import type { FsBlockStore } from '../blockstore/fs-blockstore.ts'
+import type { DiskBlockStore } from '../blockstore/disk-blockstore.ts'
 import { type BlockKey, multihashOfKey, rawCid } from '../dag/cid.ts'
 import type { Pin, Pins } from './pins.ts'
 
 interface EvictionParts {
-  blocks: FsBlockStore
+  blocks: DiskBlockStore
   pins: Pins
 }
 

@@ -8,7 +8,7 @@
 
 import type { CID } from 'multiformats/cid'
 import * as Digest from 'multiformats/hashes/digest'
-import type { FsBlockStore } from '../blockstore/fs-blockstore.ts'
+import type { DiskBlockStore } from '../blockstore/disk-blockstore.ts'
 import { treeIdOf } from '../blockstore/reference-codec.ts'
 import type { PlacedReference, References } from '../blockstore/references.ts'
 import type { AbortOptions } from '../common/abort.ts'
@@ -24,7 +24,7 @@ const BLOCKS_PER_SECTION = 64
 const RECORDS_PER_BATCH = 4096
 
 export interface GcParts {
-  blocks: FsBlockStore
+  blocks: DiskBlockStore
   references: References
   pins: Pins
 }
@@ -69,7 +69,9 @@ class Collection {
     await this.#sweepBlocks()
     await this.#sweepReferences()
     await this.#sweepCorrupt()
-    if (!this.#dryRun) await this.#sweepIndex()
+    if (this.#dryRun) return this.#counts
+    await this.#sweepIndex()
+    await this.#parts.blocks.reclaim({ signal: this.#signal })
     return this.#counts
   }
 

@@ -1,7 +1,7 @@
 /** Mends what `check.ts` finds. Called by `verify --repair`. */
 
 import type { CID } from 'multiformats/cid'
-import type { FsBlockStore } from '../blockstore/fs-blockstore.ts'
+import type { DiskBlockStore } from '../blockstore/disk-blockstore.ts'
 import type { References } from '../blockstore/references.ts'
 import { hasCode } from '../common/errors.ts'
 import { blockKey, parseCid } from '../dag/cid.ts'
@@ -9,7 +9,7 @@ import type { Problem } from './check.ts'
 import type { Pins } from './pins.ts'
 
 export interface RepairParts {
-  blocks: FsBlockStore
+  blocks: DiskBlockStore
   references: References
   pins: Pins
   removeFile: (path: string) => Promise<void>

@@ -20,7 +20,7 @@ import { makeFolder, TEMPORARY_SUFFIX, writeFileDurably } from './durable-files.
 import type { RepoLocation } from './location.ts'
 import type { Config } from './settings.ts'
 
-const VERSION = '2'
+const VERSION = '3'
 const POLL_MS = 200
 
 /**

@@ -20,10 +20,15 @@ interface Table {
   low: Int32Array
 }
 
-/** What a byte that leaves the window has added to the fingerprint. */
-const leaving = makeTable((byte) => remainder(byte << BigInt(8 * (WINDOW_BYTES - 1))))
-/** What the top byte, shifted beyond the degree, becomes modulo the polynomial, and itself, which it cancels. */
-const overflowing = makeTable((byte) => remainder(byte << DEGREE) | (byte << DEGREE))
+interface Tables {
+  /** What a byte that leaves the window has added to the fingerprint. */
+  leaving: Table
+  /** What the top byte, shifted beyond the degree, becomes modulo the polynomial, and itself, which it cancels. */
+  overflowing: Table
+}
+
+/** Made when the first file is cut, which takes longer than many an import by size. */
+let tables: Tables | undefined
 
 /**
  * Where the first chunk ends: at most `max` bytes on.
@@ -36,6 +41,8 @@ export function rabinCut(
 ): number {
   const length = Math.min(bytes.byteLength, max)
   const mask = 2 ** Math.floor(Math.log2(average)) - 1
+  tables ??= makeTables()
+  const { leaving, overflowing } = tables
   let high = 0
   let low = 0
   for (let at = min - WINDOW_BYTES; at < length; at++) {
@@ -48,6 +55,13 @@ export function rabinCut(
     if (at + 1 >= min && (low & mask) === 0) return at + 1
   }
   return length
+}
+
+function makeTables(): Tables {
+  return {
+    leaving: makeTable((byte) => remainder(byte << BigInt(8 * (WINDOW_BYTES - 1)))),
+    overflowing: makeTable((byte) => remainder(byte << DEGREE) | (byte << DEGREE)),
+  }
 }
 
 function makeTable(entryFor: (byte: bigint) => bigint): Table {

@@ -1,7 +1,8 @@
 /** Seeders in processes of their own: one that is reached directly, or several of the same content behind links. */
 
-import { cp, link, mkdir, readdir } from 'node:fs/promises'
+import { copyFile, cp, link, mkdir, readdir } from 'node:fs/promises'
 import { join, relative } from 'node:path'
+import { sharding } from '../../src/blockstore/sharding.ts'
 import type { CleanUpScope } from '../support/clean-up.ts'
 import { addPath, type Serve, startServe } from '../support/processes.ts'
 import { findFreePort, type ProxyOptions, startProxy, type TcpProxy } from '../support/proxy.ts'
@@ -78,7 +79,7 @@ async function startBehindLink(scope: CleanUpScope, repo: string, options: Proxy
   }
 }
 
-/** Makes a second repo that has not been served from yet, so that it gets an identity of its own; blocks are linked. */
+/** Makes a second repo that has not been served from yet, so that it gets an identity of its own; block files are linked. */
 async function copyRepo(from: string, to: string): Promise<void> {
   const blocks = join(from, 'blocks')
   await cp(from, to, { recursive: true, filter: (path) => path !== blocks })
@@ -86,6 +87,8 @@ async function copyRepo(from: string, to: string): Promise<void> {
     const path = join(entry.parentPath, entry.name)
     const copy = join(to, relative(from, path))
     if (entry.isDirectory()) await mkdir(copy, { recursive: true })
-    else await link(path, copy)
+    else if (entry.name.endsWith(sharding.extension)) await link(path, copy)
+    // A pack is written to.
+    else await copyFile(path, copy)
   }
 }

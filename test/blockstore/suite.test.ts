@@ -1,7 +1,6 @@
-import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { base32upper } from 'multiformats/bases/base32'
 import type { CID } from 'multiformats/cid'
+import { DiskBlockStore } from '../../src/blockstore/disk-blockstore.ts'
 import { FsBlockStore } from '../../src/blockstore/fs-blockstore.ts'
 import { LocalBlockStore } from '../../src/blockstore/local-blockstore.ts'
 import { References } from '../../src/blockstore/references.ts'
@@ -10,6 +9,7 @@ import { openDatabase } from '../../src/database/database.ts'
 import { damaged } from '../support/blocks.ts'
 import { type CleanUpScope, cleanUpAfter } from '../support/clean-up.ts'
 import { MemoryBlockStore } from '../support/memory-blockstore.ts'
+import { damageStored } from '../support/stored-blocks.ts'
 import { makeTempDir } from '../support/temp.ts'
 import { interfaceSuite } from './interface-suite.ts'
 import { blockstoreSuite, type StoreUnderTest } from './suite.ts'
@@ -25,18 +25,19 @@ const stores: Record<string, (scope: CleanUpScope) => Promise<StoreUnderTest>> =
 
   FsBlockStore: async (scope) => {
     const folder = await makeTempDir(scope)
-    return { store: await FsBlockStore.open(folder), damage: (cid) => damageFile(folder, cid) }
+    return { store: await FsBlockStore.open(folder), damage: (cid) => damageStored(folder, [cid]) }
+  },
+
+  DiskBlockStore: async (scope) => {
+    const { store, damage } = await openDiskStore(scope)
+    return { store, damage }
   },
 
   LocalBlockStore: async (scope) => {
-    const folder = await makeTempDir(scope)
-    const database = await openDatabase(join(folder, 'database'))
-    cleanUpAfter(scope, () => database.close())
+    const { store: blocks, damage, database } = await openDiskStore(scope)
     const references = new References(database)
     cleanUpAfter(scope, () => references.close())
-    const blocks = join(folder, 'blocks')
-    const store = new LocalBlockStore(await FsBlockStore.open(blocks), references)
-    return { store, damage: (cid) => damageFile(blocks, cid) }
+    return { store: new LocalBlockStore(blocks, references), damage }
   },
 }
 
@@ -45,8 +46,12 @@ for (const [name, make] of Object.entries(stores)) {
   interfaceSuite(name, make)
 }
 
-async function damageFile(folder: string, cid: CID): Promise<void> {
-  const name = base32upper.encode(cid.multihash.bytes)
-  const path = join(folder, name.slice(-3, -1), `${name}.data`)
-  await writeFile(path, damaged(await readFile(path)))
+async function openDiskStore(scope: CleanUpScope) {
+  const folder = await makeTempDir(scope)
+  const database = await openDatabase(join(folder, 'database'))
+  cleanUpAfter(scope, () => database.close())
+  const blocks = join(folder, 'blocks')
+  const store = await DiskBlockStore.open(blocks, database)
+  cleanUpAfter(scope, () => store.close())
+  return { store, damage: (cid: CID) => damageStored(blocks, [cid]), database }
 }

@@ -1,7 +1,7 @@
 /** The flags of `p2p add` that decide the CID, from the command line to the store. */
 
 import assert from 'node:assert/strict'
-import { access, mkdir, readdir, writeFile } from 'node:fs/promises'
+import { access, mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import test from 'node:test'
 import { parseMode, parseNumber } from '../../src/cli/flags.ts'
@@ -9,6 +9,7 @@ import { MiB } from '../../src/common/units.ts'
 import { randomBytes } from '../support/bytes.ts'
 import { runP2p } from '../support/processes.ts'
 import { makePipe } from '../support/special-files.ts'
+import { storedBlocks } from '../support/stored-blocks.ts'
 import { makeTempDir } from '../support/temp.ts'
 
 const FLAGS = [
@@ -37,7 +38,7 @@ test('--nocopy serves what other switches have made, and --only-hash tells the s
 
   const added = await runP2p(['add', '--nocopy', ...FLAGS, file], { repo })
   assert.equal(added.stdout.toString(), hashed.stdout.toString())
-  const blocks = (await readdir(join(repo, 'blocks'), { recursive: true })).filter((name) => name.endsWith('.data'))
+  const blocks = await storedBlocks(join(repo, 'blocks'))
   assert.equal(
     blocks.length,
     7,

@@ -4,13 +4,12 @@ import assert from 'node:assert/strict'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import test from 'node:test'
-import { sharding } from '../../src/blockstore/sharding.ts'
 import { MiB } from '../../src/common/units.ts'
 import { parseCid } from '../../src/dag/cid.ts'
-import { damaged } from '../support/blocks.ts'
 import { writeRandomFile } from '../support/bytes.ts'
 import { canRun } from '../support/child-module.ts'
 import { addPath, runP2p, startServe } from '../support/processes.ts'
+import { damageStored } from '../support/stored-blocks.ts'
 import { makeTempDir } from '../support/temp.ts'
 
 const noStrace = canRun('strace', '-f', '-e', 'trace=none', 'true') ? false : 'needs strace'
@@ -27,9 +26,7 @@ test('verify prints the CIDs of what is wrong, each alone on a line, and ends wi
   const clean = await run('verify')
   assert.deepEqual([clean.code, clean.lines], [0, []])
 
-  const { dir, file } = sharding.encode(parseCid(cid))
-  const path = join(repo, 'blocks', dir, file)
-  await writeFile(path, damaged(await readFile(path)))
+  await damageStored(join(repo, 'blocks'), [parseCid(cid)])
   const bad = await run('verify')
   assert.deepEqual([bad.code, bad.lines], [8, [cid]])
   assert.match(bad.stderr, /verify --repair/)
@@ -56,9 +53,7 @@ test('pin add and verify fetch from the peers that are named, and from nobody wi
   assert.equal(await codeOf('pin', 'add', cid, '--offline'), 3)
   assert.equal(await codeOf('pin', 'add', cid), 0)
 
-  const { dir, file } = sharding.encode(parseCid(cid))
-  const path = join(repo, 'blocks', dir, file)
-  await writeFile(path, damaged(await readFile(path)))
+  await damageStored(join(repo, 'blocks'), [parseCid(cid)])
   assert.equal(await codeOf('verify', '--repair', '--offline'), 8)
   assert.equal(await codeOf('verify', '--repair'), 0)
 })

@@ -1,25 +1,14 @@
 /** What goes wrong beside the way, is told, and does not end the command. */
 
 import assert from 'node:assert/strict'
-import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { sha256OfFile, writeRandomFile } from '../support/bytes.ts'
 import { addPath, lastEvent, runP2p, startP2p, startServe } from '../support/processes.ts'
+import { damageStored } from '../support/stored-blocks.ts'
 import { makeTempDir } from '../support/temp.ts'
 
 const FILE_BYTES = 100_000
-
-/** Changes a bit in every block file of a repo. */
-async function damageBlocks(repo: string): Promise<void> {
-  const blocks = join(repo, 'blocks')
-  for (const name of await readdir(blocks, { recursive: true })) {
-    if (!name.endsWith('.data')) continue
-    const bytes = await readFile(join(blocks, name))
-    bytes[bytes.byteLength >> 1]! ^= 1
-    await writeFile(join(blocks, name), bytes)
-  }
-}
 
 test('a provider in a link that is no address is named, and the others are asked', async (t) => {
   const folder = await makeTempDir(t)
@@ -41,7 +30,7 @@ test('a block that was damaged on disk is told from one that was never here', as
   await writeRandomFile(file, 'damaged', FILE_BYTES)
   const repo = join(folder, 'repo')
   const cid = await addPath(repo, file)
-  await damageBlocks(repo)
+  await damageStored(join(repo, 'blocks'))
   const args = ['get', cid, '--offline', '-o', join(folder, 'output')]
   const damaged = new RegExp(`^warning: Block ${cid} was damaged`, 'gm')
   const first = await runP2p(args, { repo })
@@ -55,7 +44,7 @@ test('serve tells its operator of a damaged block, and the receiver that nobody 
   const file = join(folder, 'file')
   await writeRandomFile(file, 'damaged', FILE_BYTES)
   const cid = await addPath(join(folder, 'seeder'), file)
-  await damageBlocks(join(folder, 'seeder'))
+  await damageStored(join(folder, 'seeder', 'blocks'))
   const seeder = await startServe(t, join(folder, 'seeder'))
   const args = ['get', cid, '-o', join(folder, 'output'), '--peer', seeder.multiaddr, '--json']
   const { code, stdout } = await startP2p(t, args, { repo: join(folder, 'receiver') }).finished

@@ -1,6 +1,6 @@
 /** Whether a repo that stands by itself keeps its promise. */
 
-import { FsBlockStore } from '../../src/blockstore/fs-blockstore.ts'
+import { DiskBlockStore } from '../../src/blockstore/disk-blockstore.ts'
 import { References } from '../../src/blockstore/references.ts'
 import { systemClock } from '../../src/common/clock.ts'
 import { messageOf } from '../../src/common/errors.ts'
@@ -16,8 +16,8 @@ export async function brokenPromises(folder: string, acknowledged: readonly stri
   try {
     const repo = await openRepo({ location, command: 'check', waitMs: 0 })
     const references = new References(repo.database)
+    const blocks = await DiskBlockStore.open(repo.blocksDir, repo.database)
     try {
-      const blocks = await FsBlockStore.open(repo.blocksDir)
       const pins = new Pins(repo.database, systemClock)
       const broken: string[] = []
       const onProblem = async (problem: Problem) => {
@@ -30,6 +30,7 @@ export async function brokenPromises(folder: string, acknowledged: readonly stri
       }
       return broken
     } finally {
+      await blocks.close()
       references.close()
       await repo.close()
     }

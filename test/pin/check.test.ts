@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict'
-import { appendFile, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { appendFile, mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { MiB } from '../../src/common/units.ts'
 import { blockKey, rawCid } from '../../src/dag/cid.ts'
 import { linksOf } from '../../src/dag/links.ts'
 import { checkRepo } from '../../src/pin/check.ts'
-import { damaged, randomBlock } from '../support/blocks.ts'
+import { randomBlock } from '../support/blocks.ts'
 import { randomBytes } from '../support/bytes.ts'
 import { makeTempDir } from '../support/temp.ts'
 import { type KeptRepo, makeKeptRepo, streamOf } from './kept-repo.ts'
@@ -16,10 +16,6 @@ async function addFile(repo: KeptRepo) {
   const leaves = linksOf(root!, (await repo.blocks.get(root!))!)
   assert.equal(leaves.length, 3)
   return { root: root!, leaves }
-}
-
-async function damage(path: string): Promise<void> {
-  await writeFile(path, damaged(await readFile(path)))
 }
 
 async function makeFile(t: TestContext, content: Uint8Array): Promise<string> {
@@ -42,12 +38,12 @@ test('finds a flipped bit in a leaf and in a node, and what nobody needs, and to
   const { root, leaves } = await addFile(repo)
   const loose = randomBlock('loose', 100)
   await repo.blocks.put(loose.cid, loose.bytes)
-  for (const cid of [leaves[1]!, loose.cid]) await damage(repo.fileOf(cid))
+  await repo.damage(leaves[1]!, loose.cid)
   const found = [`corrupt-block ${loose.cid}`, `missing-block ${leaves[1]}`]
   assert.deepEqual(await repo.check(), found)
   assert.deepEqual(await repo.check(), found)
 
-  await damage(repo.fileOf(root))
+  await repo.damage(root)
   assert.deepEqual(
     await repo.check(),
     // What is below a node that cannot be read is not known to be needed.
@@ -58,7 +54,7 @@ test('finds a flipped bit in a leaf and in a node, and what nobody needs, and to
 test('finds blocks that have gone, those that the index has lost, and what was left over', async (t) => {
   const repo = await makeKeptRepo(t)
   const { root, leaves } = await addFile(repo)
-  await rm(repo.fileOf(leaves[0]!))
+  await repo.blocks.delete(leaves[0]!)
   const { holder } = (await repo.pins.get(root))!
   await repo.pins.index.remove([{ key: blockKey(leaves[2]!), holder }])
   const leftover = join(repo.folder, 'blocks', 'tmp', 'x')
@@ -86,9 +82,8 @@ test('finds what a changed file does not hold any more', async (t) => {
 test('looks again at what is mended, and below it', async (t) => {
   const repo = await makeKeptRepo(t)
   const { root, leaves } = await addFile(repo)
-  const node = await readFile(repo.fileOf(root))
-  await rm(repo.fileOf(root))
-  await rm(repo.fileOf(leaves[1]!))
+  const node = (await repo.blocks.get(root))!
+  for (const cid of [root, leaves[1]!]) await repo.blocks.delete(cid)
   const reported: string[] = []
   const { problems, mended } = await checkRepo(repo, {
     onProblem: async (problem) => {

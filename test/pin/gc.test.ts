@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { readdir, rm, stat, writeFile } from 'node:fs/promises'
+import { readdir, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import type { CID } from 'multiformats/cid'
@@ -8,7 +8,7 @@ import { MiB } from '../../src/common/units.ts'
 import { type BlockKey, blockKey } from '../../src/dag/cid.ts'
 import { linksOf } from '../../src/dag/links.ts'
 import { collectGarbage } from '../../src/pin/gc.ts'
-import { damaged, randomBlock } from '../support/blocks.ts'
+import { randomBlock } from '../support/blocks.ts'
 import { randomBytes } from '../support/bytes.ts'
 import { makeTempDir } from '../support/temp.ts'
 import { type KeptRepo, makeKeptRepo, streamOf } from './kept-repo.ts'
@@ -86,8 +86,8 @@ test('removes nothing while a pinned DAG cannot be walked, but does not look at 
   const [root] = await repo.add([file('pinned')])
   await repo.add([file('loose')], { pin: false })
   const [, leaf] = await dagOf(repo, root!)
-  await rm(repo.fileOf(leaf!))
-  await writeFile(repo.fileOf(root!), damaged((await repo.blocks.get(root!))!))
+  await repo.blocks.delete(leaf!)
+  await repo.damage(root!)
   const before = await stored(repo)
   const refused = (error: unknown) =>
     error instanceof P2PError && error.code === 'verification' && error.message.includes(String(root))

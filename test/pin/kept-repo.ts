@@ -2,10 +2,10 @@
 
 import { join } from 'node:path'
 import type { CID } from 'multiformats/cid'
-import { FsBlockStore, type StoreChange } from '../../src/blockstore/fs-blockstore.ts'
+import { DiskBlockStore } from '../../src/blockstore/disk-blockstore.ts'
 import { LocalBlockStore } from '../../src/blockstore/local-blockstore.ts'
 import { References } from '../../src/blockstore/references.ts'
-import { sharding } from '../../src/blockstore/sharding.ts'
+import type { StoreChange } from '../../src/blockstore/store-usage.ts'
 import { type Clock, systemClock } from '../../src/common/clock.ts'
 import { parseCid, rawCid } from '../../src/dag/cid.ts'
 import { type Database, openDatabase } from '../../src/database/database.ts'
@@ -15,6 +15,7 @@ import type { CheckParts, Problem } from '../../src/pin/check.ts'
 import { checkRepo } from '../../src/pin/check.ts'
 import { Pins } from '../../src/pin/pins.ts'
 import { type CleanUpScope, cleanUpAfter } from '../support/clean-up.ts'
+import { damageStored } from '../support/stored-blocks.ts'
 import { makeTempDir } from '../support/temp.ts'
 
 export interface KeptRepo extends CheckParts {
@@ -25,8 +26,8 @@ export interface KeptRepo extends CheckParts {
   onChange(listener: (change: StoreChange) => void): void
   /** The CIDs of the sources' roots. */
   add(sources: AddSource[], options?: AddOptions): Promise<CID[]>
-  /** Where a block lies. */
-  fileOf(cid: CID): string
+  /** Changes one bit of each of the blocks on the disk. */
+  damage(...cids: CID[]): Promise<void>
   /** Every problem, as `kind cid`, sorted. */
   check(): Promise<string[]>
 }
@@ -36,7 +37,8 @@ export async function makeKeptRepo(scope: CleanUpScope, clock: Clock = systemClo
   const database = await openDatabase(join(folder, 'database'))
   cleanUpAfter(scope, () => database.close())
   let listener = (_: StoreChange) => {}
-  const blocks = await FsBlockStore.open(join(folder, 'blocks'), { onChange: (change) => listener(change) })
+  const blocks = await DiskBlockStore.open(join(folder, 'blocks'), database, { onChange: (change) => listener(change) })
+  cleanUpAfter(scope, () => blocks.close())
   const references = new References(database)
   cleanUpAfter(scope, () => references.close())
   const store = new LocalBlockStore(blocks, references)
@@ -54,10 +56,7 @@ export async function makeKeptRepo(scope: CleanUpScope, clock: Clock = systemClo
       const { roots } = await addSources({ store, references, pins, clock }, sources, options)
       return roots.map(({ cid }) => parseCid(cid))
     },
-    fileOf: (cid) => {
-      const { dir, file } = sharding.encode(cid)
-      return join(folder, 'blocks', dir, file)
-    },
+    damage: (...cids) => damageStored(join(folder, 'blocks'), cids),
     check: async () => {
       const found: string[] = []
       const onProblem = async (problem: Problem) => {

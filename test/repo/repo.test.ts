@@ -42,7 +42,7 @@ test('the first command makes the repo, the next one finds it', async (t) => {
   const location = await makeLocation(t)
   const repo = await openRepo({ location, command: 'p2p add', waitMs: 0 })
   assert.equal((await stat(location.dataDir)).mode & 0o777, 0o700)
-  assert.equal(await readFile(location.versionFile, 'utf8'), '2\n')
+  assert.equal(await readFile(location.versionFile, 'utf8'), '3\n')
   assert.deepEqual((await readdir(location.dataDir)).sort(), ['blocks', 'database', 'holder.json', 'version'])
   const holder = JSON.parse(await readFile(location.holderFile, 'utf8'))
   assert.equal(holder.pid, process.pid)

@@ -1,18 +1,20 @@
 /** One bit is flipped in blocks of a node that serves them; others ask for them, and it looks for them and repairs them. */
 
-import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { sharding } from '../../../src/blockstore/sharding.ts'
 import { parseCid } from '../../../src/dag/cid.ts'
 import { askForBlocks } from '../../support/asking-peer.ts'
-import { damaged, rawBlock } from '../../support/blocks.ts'
+import { rawBlock } from '../../support/blocks.ts'
 import { randomBytes } from '../../support/bytes.ts'
 import { addFolder, type MadeNode, makeNode, verified } from '../../support/made-node.ts'
+import { damageStored, storedBlocks } from '../../support/stored-blocks.ts'
 import type { Campaign } from '../campaign.ts'
 
 const BLOCKS = 200
 const SOUND_BLOCKS = 20
-const BLOCK_BYTES = 500
+const SMALL_BYTES = 500
+/** These are block files, the others lie in packs. Half of them are damaged. */
+const LARGE_FILES = 4
+const LARGE_BYTES = 70_000
 
 export const bitFlips: Campaign = {
   name: 'bit-flips',
@@ -25,7 +27,9 @@ export const bitFlips: Campaign = {
     }
     const files: Record<string, Uint8Array> = {}
     const count = sample.count(BLOCKS)
-    for (let file = 0; file < count + SOUND_BLOCKS; file++) files[file] = randomBytes(`file ${file}`, BLOCK_BYTES)
+    for (let file = 0; file < count + SOUND_BLOCKS; file++) {
+      files[file] = randomBytes(`file ${file}`, file < LARGE_FILES ? LARGE_BYTES : SMALL_BYTES)
+    }
     const good = await makeNode(scope, { serves: true })
     const bad = await makeNode(scope, { serves: true })
     await addFolder(good, files)
@@ -59,18 +63,13 @@ export const bitFlips: Campaign = {
 /** Damages so many of the files' blocks. @returns the CIDs of these, and of the others */
 async function flipBits({ folder }: MadeNode, count: number): Promise<{ flipped: Set<string>; sound: Set<string> }> {
   const blocks = join(folder, 'repo', 'blocks')
-  const [flipped, sound] = [new Set<string>(), new Set<string>()]
-  for (const path of await readdir(blocks, { recursive: true })) {
-    if (!path.endsWith(sharding.extension)) continue
-    const content = await readFile(join(blocks, path))
-    // The folder's own.
-    if (content.byteLength !== BLOCK_BYTES) continue
-    const isFlipped = flipped.size < count
-    if (isFlipped) await writeFile(join(blocks, path), damaged(content))
-    const cids = isFlipped ? flipped : sound
-    cids.add(sharding.decode(path).toString())
-  }
-  return { flipped, sound }
+  // Without the folder's own.
+  const files = (await storedBlocks(blocks)).filter(({ length }) => length === SMALL_BYTES || length === LARGE_BYTES)
+  const cids = files.sort((one, other) => other.length - one.length).map(({ cid }) => cid)
+  const flipped = [...cids.slice(0, LARGE_FILES / 2), ...cids.slice(LARGE_FILES)].slice(0, count)
+  await damageStored(blocks, flipped)
+  const sound = cids.filter((cid) => !flipped.includes(cid))
+  return { flipped: new Set(flipped.map(String)), sound: new Set(sound.map(String)) }
 }
 
 function isSameSet(list: readonly string[], set: ReadonlySet<string>): boolean {

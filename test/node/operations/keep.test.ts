@@ -6,7 +6,6 @@ import { open, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { test } from 'node:test'
-import { sharding } from '../../../src/blockstore/sharding.ts'
 import { hasCode } from '../../../src/common/errors.ts'
 import { MiB } from '../../../src/common/units.ts'
 import { parseCid } from '../../../src/dag/cid.ts'
@@ -16,6 +15,7 @@ import { bitFlips } from '../../faults/campaigns/bit-flips.ts'
 import { Sample } from '../../faults/sample.ts'
 import { randomBytes } from '../../support/bytes.ts'
 import { addFolder, makeNode, verified } from '../../support/made-node.ts'
+import { damageStored } from '../../support/stored-blocks.ts'
 import { makeTempDir } from '../../support/temp.ts'
 import { until } from '../../support/until.ts'
 
@@ -109,8 +109,7 @@ test('a file that has not changed is read again once a block was found damaged',
   const path = join(import.meta.dirname, '../../../../LICENSE')
   const add = async () => (await node.add([{ path }])).roots[0]!.cid
   const cid = await add()
-  const { dir, file } = sharding.encode(parseCid(cid))
-  await writeFile(join(folder, 'repo', 'blocks', dir, file), 'damaged')
+  await damageStored(join(folder, 'repo', 'blocks'), [parseCid(cid)])
   const read = node.run('block-get', { ref: cid, offline: true, write: async () => {} })
   await assert.rejects(read, (error) => hasCode(error, 'not-found'))
   assert.equal(await add(), cid)

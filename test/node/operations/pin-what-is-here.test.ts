@@ -21,6 +21,7 @@ import { getRef, pinRef } from '../../../src/node/operations/get.ts'
 import { type KeptRepo, makeKeptRepo } from '../../pin/kept-repo.ts'
 import { randomBlock } from '../../support/blocks.ts'
 import { buildDirectory } from '../../support/nodes.ts'
+import { storedBlocks } from '../../support/stored-blocks.ts'
 
 interface Site {
   repo: KeptRepo
@@ -35,7 +36,7 @@ interface Site {
 
 async function makeSite(t: TestContext): Promise<Site> {
   const repo = await makeKeptRepo(t)
-  const [refused, other] = [randomBlock('refused', 20 * KiB), randomBlock('other', 20 * KiB)]
+  const [refused, other] = [randomBlock('refused', 100 * KiB), randomBlock('other', 20 * KiB)]
   for (const { cid, bytes } of [refused, other]) await repo.blocks.put(cid, bytes)
   const entryOf = (name: string, { cid, bytes }: Block) => ({ name, cid, tsize: bytes.byteLength })
   const { cid: root } = await buildDirectory([entryOf('..', refused), entryOf('other', other)], repo.blocks)
@@ -93,7 +94,8 @@ for (const [name, pin] of Object.entries(WAYS)) {
 
   test(`${name} does not take an empty file for a block`, async (t) => {
     const site = await makeSite(t)
-    await truncate(site.repo.fileOf(site.leaf), 0)
+    const [stored] = (await storedBlocks(join(site.repo.folder, 'blocks'))).filter(({ cid }) => cid.equals(site.leaf))
+    await truncate(stored!.path, 0)
     await assert.rejects(pin(site), (error) => hasCode(error, 'not-found'))
     assert.equal(await site.repo.pins.get(site.root), undefined)
   })

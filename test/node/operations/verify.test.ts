@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict'
-import { rm } from 'node:fs/promises'
 import { type TestContext, test } from 'node:test'
 import type { CID } from 'multiformats/cid'
 import { P2PError } from '../../../src/common/errors.ts'
@@ -20,7 +19,7 @@ async function makeDamaged(t: TestContext, fetch: (options: { missing: Map<strin
   const [first, second] = await linksIn(root!)
   for (const cid of [...(await linksIn(first!)), (await linksIn(second!))[0]!]) {
     missing.set(cid.toString(), (await repo.blocks.get(cid))!)
-    await rm(repo.fileOf(cid))
+    await repo.blocks.delete(cid)
   }
   const time = { nowMs: 0 }
   const clock = { monotonicMs: () => time.nowMs, wallMs: () => time.nowMs }

@@ -1,0 +1,309 @@
+/**
+ * Small blocks, many to a file, so that adding many of them is fast: puts that come together are one write, and the
+ * barrier syncs few files. Packs only grow (`pack-writer.ts`); the index (`pack-index.ts`) says what in them is here.
+ * Used through `disk-blockstore.ts`.
+ *
+ * A block is in the index's memory once it is written, and in the database once it survives a power cut. What a process
+ * has written and not synced when it is killed is found again at the end of the newest packs.
+ */
+
+import { rm, stat } from 'node:fs/promises'
+import type { CID } from 'multiformats/cid'
+import * as Digest from 'multiformats/hashes/digest'
+import type { AbortOptions } from '../common/abort.ts'
+import { Batcher } from '../common/batcher.ts'
+import { mapBounded } from '../common/concurrency.ts'
+import { errnoOf, hasCode, localIoError } from '../common/errors.ts'
+import { KeyedLock } from '../common/keyed-lock.ts'
+import { KiB, MiB } from '../common/units.ts'
+import { matchesCid } from '../dag/block.ts'
+import { type BlockKey, blockKey, multihashOfKey, rawCid } from '../dag/cid.ts'
+import type { Database } from '../database/database.ts'
+import type { ReadOptions } from './blockstore.ts'
+import { LostBlocks } from './lost-blocks.ts'
+import { readAt } from './open-file.ts'
+import { OpenFiles } from './open-files.ts'
+import { type PackedBlock, type PackPlace, recordLength } from './pack-format.ts'
+import { type IndexedEnd, PackIndex } from './pack-index.ts'
+import { PackWriter } from './pack-writer.ts'
+import { shardOf } from './sharding.ts'
+import type { StoreChange } from './store-usage.ts'
+
+/** Written and not yet synced: beyond this, syncing starts in the background. */
+const BACKGROUND_BYTES = 64 * MiB
+const BACKGROUND_BLOCKS = 32 * KiB
+/** A pack of which less than this part is blocks that are here gives them up to another. */
+const LIVE_PART = 0.5
+const MOVED_AT_ONCE = 64
+
+export interface PackStoreOptions {
+  onChange?: ((change: StoreChange) => void) | undefined
+  isAwaited?: ((key: BlockKey) => Promise<boolean>) | undefined
+  /** Keeps the bytes of a block that no longer match, before it is removed. */
+  setAside: (cid: CID, bytes: Uint8Array) => Promise<void>
+  /** Told of each such block, once it has been removed. */
+  onCorrupt?: ((cid: CID) => void) | undefined
+  packBytes?: number | undefined
+}
+
+export class PackStore {
+  readonly #options: PackStoreOptions
+  readonly #index: PackIndex
+  readonly #writer: PackWriter
+  readonly #openPacks = new OpenFiles()
+  readonly #writers = new KeyedLock()
+  readonly #lost: LostBlocks
+  readonly #appends = new Batcher((blocks: PackedBlock[]) => this.#append(blocks))
+  /** Up to where packs are synced, or will be when the index is written down. */
+  #end: IndexedEnd = { pack: 0, offset: 0 }
+  #unsyncedBytes = 0
+  #lastSync: Promise<void> = Promise.resolve()
+  #background: Promise<void> | undefined
+
+  private constructor(folder: string, database: Database, options: PackStoreOptions) {
+    const { isAwaited = async () => true, packBytes } = options
+    this.#options = options
+    this.#index = new PackIndex(database)
+    this.#lost = new LostBlocks(isAwaited)
+    this.#writer = new PackWriter(folder, {
+      packBytes,
+      onWritten: (key, place) => this.#index.set(key, place),
+      onLost: (pack, error) => {
+        for (const [key, { length }] of this.#index.forgetUnsettled(pack)) {
+          this.#lost.add(key, error)
+          this.#changed(key, -1, -length)
+        }
+      },
+    })
+  }
+
+  /** @param folder - of the packs; made with the first one @throws P2PError `io`, `disk-full` */
+  static async open(folder: string, database: Database, options: PackStoreOptions): Promise<PackStore> {
+    const store = new PackStore(folder, database, options)
+    store.#end = await store.#index.load()
+    await store.#writer.open(store.#end)
+    if (store.#index.unsettled >= BACKGROUND_BLOCKS) await store.sync()
+    return store
+  }
+
+  async size(cid: CID): Promise<number | undefined> {
+    return (await this.#index.lookup(blockKey(cid)))?.length
+  }
+
+  /** As `BlockStore.get`. */
+  async get(cid: CID, options?: ReadOptions): Promise<Uint8Array | undefined> {
+    const bytes = await this.readUnverified(cid, options)
+    if (bytes === undefined || matchesCid(cid, bytes)) return bytes
+    return await this.#writers.run(blockKey(cid), () => this.#getOrSetAside(cid))
+  }
+
+  /** What lies where the block should be, which may be less; undefined if it is not here. @throws P2PError `io` */
+  async readUnverified(cid: CID, options?: ReadOptions): Promise<Uint8Array | undefined> {
+    const key = blockKey(cid)
+    for (let gone: PackPlace | undefined; ; ) {
+      const place = await this.#index.lookup(key)
+      if (place === undefined) return undefined
+      const bytes = await this.#readAt(place, options)
+      if (bytes !== undefined) return bytes
+      // Moved since it was looked up, if not gone for good.
+      if (place.pack === gone?.pack) return new Uint8Array(0)
+      gone = place
+    }
+  }
+
+  /** As `BlockStore.put`. */
+  async put(cid: CID, bytes: Uint8Array): Promise<void> {
+    const key = blockKey(cid)
+    await this.#writers.run(key, async () => {
+      const present = await this.#index.lookup(key)
+      if (present?.length === bytes.byteLength && (await this.#holds(cid, bytes))) return
+      await this.#appends.add({ key, bytes })
+      this.#changed(key, present === undefined ? 1 : 0, bytes.byteLength - (present?.length ?? 0))
+    })
+    this.#lost.delete(key)
+    await this.#syncIfEnough()
+  }
+
+  async delete(cid: CID): Promise<void> {
+    const key = blockKey(cid)
+    await this.#writers.run(key, async () => {
+      const place = await this.#index.lookup(key)
+      if (place !== undefined) await this.#remove(key, place)
+    })
+  }
+
+  /** As `BlockStore.sync`. */
+  async sync(): Promise<void> {
+    await this.#inTurn(async () => {
+      await this.#syncWritten()
+      await this.#lost.tell()
+    })
+  }
+
+  /** Shards that have packed blocks. */
+  async shardNames(): Promise<string[]> {
+    return await this.#index.shards()
+  }
+
+  async keysIn(shard: string): Promise<BlockKey[]> {
+    return [...(await this.#index.blocksIn(shard)).keys()]
+  }
+
+  /**
+   * Gives back the space of blocks that are here no more: what is left in packs that are mostly dead moves to another, and
+   * they are removed. Others may put, get and delete meanwhile.
+   *
+   * @throws P2PError `io`, `disk-full`; the signal's reason when aborted
+   */
+  async reclaim({ signal }: AbortOptions = {}): Promise<void> {
+    const victims = await this.#mostlyDead()
+    if (victims.size === 0) return
+    for (const pack of victims) await this.#writer.retire(pack)
+    for await (const blocks of this.#shards()) {
+      signal?.throwIfAborted()
+      const keys = [...blocks].flatMap(([key, { pack }]) => (victims.has(pack) ? key : []))
+      await mapBounded(keys, MOVED_AT_ONCE, (key) => this.#move(key, victims))
+    }
+    await this.sync()
+    // A power cut must not bring back records that name a pack which has gone.
+    await this.#index.sync()
+    // What could not be read stays where it is.
+    for await (const blocks of this.#shards()) for (const { pack } of blocks.values()) victims.delete(pack)
+    this.#openPacks.close()
+    for (const pack of victims) await this.#removePack(pack)
+  }
+
+  /** Syncs what it can, which the next run is spared then, and lets go of the files. */
+  async close(): Promise<void> {
+    // Nobody waits for what is not synced.
+    await this.sync().catch(() => {})
+    this.#openPacks.close()
+    await this.#writer.close()
+  }
+
+  async *#shards(): AsyncGenerator<Map<BlockKey, PackPlace>> {
+    for (const shard of await this.#index.shards()) yield await this.#index.blocksIn(shard)
+  }
+
+  async #mostlyDead(): Promise<Set<number>> {
+    const live = new Map<number, number>()
+    for await (const blocks of this.#shards()) {
+      for (const [key, { pack, length }] of blocks) live.set(pack, (live.get(pack) ?? 0) + recordLength(key, length))
+    }
+    const dead = new Set<number>()
+    for (const pack of await this.#writer.packs()) {
+      if ((live.get(pack) ?? 0) < LIVE_PART * (await this.#sizeOf(pack))) dead.add(pack)
+    }
+    return dead
+  }
+
+  async #move(key: BlockKey, victims: ReadonlySet<number>): Promise<void> {
+    const cid = rawCid(Digest.decode(multihashOfKey(key)))
+    await this.#writers.run(key, async () => {
+      const place = await this.#index.lookup(key)
+      if (place === undefined || !victims.has(place.pack)) return
+      try {
+        const bytes = await this.#getOrSetAside(cid)
+        if (bytes !== undefined) await this.#appends.add({ key, bytes })
+      } catch (error) {
+        // It may be readable another time.
+        if (!hasCode(error, 'io')) throw error
+      }
+    })
+    await this.#syncIfEnough()
+  }
+
+  /** A power cut, or a disk, can have left something else. */
+  async #holds(cid: CID, bytes: Uint8Array): Promise<boolean> {
+    const present = await this.readUnverified(cid)
+    return present !== undefined && Buffer.compare(present, bytes) === 0
+  }
+
+  /** Undefined if the pack is not there. */
+  async #readAt(place: PackPlace, options?: ReadOptions): Promise<Uint8Array | undefined> {
+    const path = this.#writer.pathOf(place.pack)
+    try {
+      return await this.#openPacks.use({ path, inode: 0n }, (handle) => readAt(handle, place, options))
+    } catch (error) {
+      options?.signal?.throwIfAborted()
+      if (errnoOf(error) === 'ENOENT') return undefined
+      throw localIoError(error, 'read the pack', path)
+    }
+  }
+
+  /** Under the block's lock. The bytes, should it have been replaced by a good one in the meantime. */
+  async #getOrSetAside(cid: CID): Promise<Uint8Array | undefined> {
+    const key = blockKey(cid)
+    const bytes = await this.readUnverified(cid)
+    if (bytes === undefined || matchesCid(cid, bytes)) return bytes
+    await this.#options.setAside(cid, bytes)
+    const place = await this.#index.lookup(key)
+    if (place !== undefined) await this.#remove(key, place)
+    this.#options.onCorrupt?.(cid)
+    return undefined
+  }
+
+  async #remove(key: BlockKey, { length }: PackPlace): Promise<void> {
+    await this.#index.remove(key)
+    this.#changed(key, -1, -length)
+  }
+
+  async #append(blocks: PackedBlock[]): Promise<undefined[]> {
+    await this.#writer.append(blocks)
+    for (const { bytes } of blocks) this.#unsyncedBytes += bytes.byteLength
+    return new Array(blocks.length).fill(undefined)
+  }
+
+  /**
+   * Starts syncing once enough has gathered, so that the barrier finds little left and memory holds few places; if that
+   * is still going on from the last time, the disk cannot keep up, and the caller waits for it.
+   */
+  async #syncIfEnough(): Promise<void> {
+    const enough = () => this.#unsyncedBytes >= BACKGROUND_BYTES || this.#index.unsettled >= BACKGROUND_BLOCKS
+    while (enough() && this.#background !== undefined) await this.#background
+    if (!enough()) return
+    this.#background = this.#inTurn(() => this.#syncWritten())
+      // The barrier meets the same failure, and reports it.
+      .catch(() => {})
+      .finally(() => {
+        this.#background = undefined
+      })
+  }
+
+  /** Runs one sync after the other, so that each sees what the one before could not finish. */
+  async #inTurn(work: () => Promise<void>): Promise<void> {
+    const result = this.#lastSync.then(work)
+    this.#lastSync = result.catch(() => {})
+    await result
+  }
+
+  async #syncWritten(): Promise<void> {
+    this.#unsyncedBytes = 0
+    this.#index.beginSettling()
+    const end = await this.#writer.sync()
+    this.#end = end ?? this.#end
+    if (end !== undefined || this.#index.unsettled > 0) await this.#index.settle(this.#end)
+  }
+
+  async #sizeOf(pack: number): Promise<number> {
+    const path = this.#writer.pathOf(pack)
+    try {
+      return (await stat(path)).size
+    } catch (error) {
+      throw localIoError(error, 'look at', path)
+    }
+  }
+
+  async #removePack(pack: number): Promise<void> {
+    const path = this.#writer.pathOf(pack)
+    try {
+      await rm(path, { force: true })
+    } catch (error) {
+      throw localIoError(error, 'remove', path)
+    }
+  }
+
+  #changed(key: BlockKey, blocks: number, bytes: number): void {
+    this.#options.onChange?.({ shard: shardOf(key), blocks, bytes })
+  }
+}
