@@ -109,7 +109,7 @@ export async function startKubo(
     },
     exportCar: async (cid) => {
       const args = ['dag', 'export', '--progress=false', cid]
-      const options = { env, timeout: commandLimitMs, maxBuffer: 64 * MiB, encoding: 'buffer' } as const
+      const options = { env, timeout: commandLimitMs, maxBuffer: 512 * MiB, encoding: 'buffer' } as const
       return (await run(binary, args, options)).stdout
     },
     ipfs,

@@ -2,18 +2,18 @@
 
 import { chmod, lutimes, mkdir, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { MiB } from '../../../src/common/units.ts'
 import type { Dice } from './dice.ts'
 
 export interface TreeShape {
   /** Files are around multiples of it. */
   chunkBytes: number
+  /** Of a file. */
+  maxBytes: number
 }
 
 const ALPHABET = [...'abcdefghijklmnopqrstuvwxyzABC0123456789-_ .~\\\'"#!*?[]{}äöéß中文字😀\uffee\u{1f600}\ufeff']
-const MAX_FILE_BYTES = 3 * MiB
 /** Together they pass the size of a folder that is still one block. */
-const LONG_NAMES = { count: [1000, 1300], length: [190, 230] } as const
+const LONG_NAMES = { count: [880, 1000], length: [235, 255] } as const
 
 /** Writes a file, folder or link at the path. */
 export async function writeRandomTree(path: string, dice: Dice, shape: TreeShape): Promise<void> {
@@ -23,7 +23,7 @@ export async function writeRandomTree(path: string, dice: Dice, shape: TreeShape
 
 async function writeFolder(path: string, dice: Dice, shape: TreeShape, depth: number): Promise<void> {
   await mkdir(path)
-  if (dice.once(10)) await writeManyFiles(path, dice)
+  if (dice.once(15)) await writeManyFiles(path, dice)
   else {
     const count = dice.once(8) ? 0 : dice.number(1, 12)
     for (let index = 0; index < count; index++) await writeEntry(path, dice, shape, depth)
@@ -43,9 +43,9 @@ async function writeEntry(folder: string, dice: Dice, shape: TreeShape, depth: n
   }
 }
 
-async function writeRandomFile(path: string, dice: Dice, { chunkBytes }: TreeShape): Promise<void> {
+async function writeRandomFile(path: string, dice: Dice, { chunkBytes, maxBytes }: TreeShape): Promise<void> {
   const chunks = dice.once(3) ? dice.number(0, 300) : dice.number(0, 4)
-  const about = Math.min(chunks * chunkBytes, MAX_FILE_BYTES)
+  const about = Math.min(chunks * chunkBytes, maxBytes)
   const byteCount = dice.once(3) ? dice.number(0, 200) : Math.max(0, about + dice.number(-1, 1))
   const content = dice.once(6) ? Buffer.alloc(byteCount) : dice.content(byteCount)
   await writeFile(path, content, { flag: 'wx' })
@@ -55,7 +55,7 @@ async function writeRandomFile(path: string, dice: Dice, { chunkBytes }: TreeSha
 /** Enough to be sharded, by number or by size. */
 async function writeManyFiles(folder: string, dice: Dice): Promise<void> {
   const isLong = dice.once(2)
-  const count = isLong ? dice.number(...LONG_NAMES.count) : dice.number(30, 400)
+  const count = isLong ? dice.number(...LONG_NAMES.count) : dice.number(30, 150)
   for (let index = 0; index < count; index++) {
     const name = isLong ? longName(dice, index) : `${randomName(dice, 4)}${index}`
     await writeFile(join(folder, name), dice.once(4) ? String(index) : 'x')
