@@ -2,7 +2,7 @@
 
 export const KiB = 1024
 export const MiB = 1024 * KiB
-const GiB = 1024 * MiB
+export const GiB = 1024 * MiB
 const TiB = 1024 * GiB
 
 export const SECOND_MS = 1000

@@ -28,6 +28,8 @@ export interface Cursor {
   readonly depth: number
   readonly heldBytes: number
   readonly childCount: number
+  /** Content of the leaves that are left to name, as far as it is known. */
+  readonly contentBytes: number
   /** Whether inner nodes, or leaves, are left to name. */
   readonly hasNodes: boolean
   readonly hasLeaves: boolean
@@ -54,6 +56,7 @@ export class FileCursor implements Cursor {
   #nextNode: number
   /** Counted from the first. */
   #nextLeaf: number
+  #contentBytes = 0
 
   /** @param base - where in the file the node's content starts */
   constructor(file: WalkFile, base: number, children: FileChild[], { depth, heldBytes, firstLeaf }: Position) {
@@ -65,10 +68,15 @@ export class FileCursor implements Cursor {
     this.heldBytes = heldBytes
     this.#nextNode = this.#nodeFrom(0)
     this.#nextLeaf = this.#leafFrom(0)
+    for (const child of children) if (mayBeLeaf(child)) this.#contentBytes += child.bytes
   }
 
   get childCount(): number {
     return this.#children.length
+  }
+
+  get contentBytes(): number {
+    return this.#contentBytes
   }
 
   get hasNodes(): boolean {
@@ -91,6 +99,7 @@ export class FileCursor implements Cursor {
     const isRaw = child.cid.code === RAW
     if (offset >= before || (!isRaw && !mayGrow)) return undefined
     this.#nextLeaf = this.#leafFrom(this.#nextLeaf + 1)
+    this.#contentBytes -= child.bytes
     if (!isRaw) return this.#nodeOf(child)
     return { cid: child.cid, file: this.#file, offset, bytes: child.bytes, expectedBytes: child.bytes }
   }
@@ -157,6 +166,11 @@ export class FolderCursor implements Cursor {
 
   get childCount(): number {
     return this.#nodes.length + this.#leaves.length + this.#subShards.length
+  }
+
+  /** What a folder says of its entries is not to be relied on. */
+  get contentBytes(): number {
+    return 0
   }
 
   get hasNodes(): boolean {

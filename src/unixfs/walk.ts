@@ -10,7 +10,7 @@
 
 import type { CID } from 'multiformats/cid'
 import { P2PError } from '../common/errors.ts'
-import { MiB } from '../common/units.ts'
+import { GiB, MiB } from '../common/units.ts'
 import { whyRefused } from '../dag/block.ts'
 import { type Cursor, CursorQueue, FileCursor, FolderCursor, type SubShard } from './cursors.ts'
 import type { DecodedNode, FileChild, NodeMetadata } from './decode.ts'
@@ -32,6 +32,8 @@ const MAX_DEPTH = 256
 const MAX_NODES_AHEAD = 32
 /** Nodes in the place of leaves, asked for and not arrived. */
 const MAX_LEAF_NODES_AHEAD = 128
+/** Content of files whose leaves are known, or will be by the nodes that are asked for: with so much no more are. */
+const MAX_CONTENT_AHEAD = GiB
 /** Encoded bytes of the nodes whose children are not all asked for: above the first mark no more nodes are asked for. */
 const MAX_HELD_BYTES = 8 * MiB
 /** Where those that were on their way bring so many more, the tree is made to be too much. */
@@ -75,6 +77,7 @@ export class Walk {
   #nodesAhead = 0
   #heldBytes = 0
   #heldChildren = 0
+  #contentAhead = 0
   readonly #maxEntries: number
   #entries = 0
   #files = 0
@@ -110,8 +113,9 @@ export class Walk {
    */
   nextNode(starved: boolean): NodeStep | undefined {
     if (!this.#mayGrow(MAX_NODES_AHEAD, starved)) return undefined
+    if (this.#contentAhead >= MAX_CONTENT_AHEAD && !starved) return undefined
     const step = this.#pickNode()
-    if (step !== undefined) this.#nodesAhead++
+    if (step !== undefined) this.#askedFor(step)
     return step
   }
 
@@ -123,10 +127,15 @@ export class Walk {
    */
   nextLeaf(before: number, starved: boolean): LeafStep | NodeStep | undefined {
     const mayGrow = this.#mayGrow(MAX_LEAF_NODES_AHEAD, starved)
-    const next = this.#leaves.next((cursor) => cursor.takeLeaf(before, mayGrow))
+    const next = this.#leaves.next((cursor) => {
+      const contentBefore = cursor.contentBytes
+      const step = cursor.takeLeaf(before, mayGrow)
+      this.#contentAhead -= contentBefore - cursor.contentBytes
+      return step
+    })
     if (next === undefined) return undefined
     this.#letGo(next.cursor)
-    if (!isLeafStep(next.step)) this.#nodesAhead++
+    if (!isLeafStep(next.step)) this.#askedFor(next.step)
     return next.step
   }
 
@@ -138,6 +147,7 @@ export class Walk {
    */
   resolve(step: NodeStep, node: DecodedNode, blockBytes: number): Found[] {
     this.#nodesAhead--
+    this.#contentAhead -= step.contentBytes ?? 0
     const { context } = step
     switch (context.kind) {
       case 'file':
@@ -155,6 +165,11 @@ export class Walk {
         this.#totalBytes -= context.tsize
         return this.#resolveEntry(step.cid, context.path, context.depth, node, blockBytes)
     }
+  }
+
+  #askedFor({ contentBytes = 0 }: NodeStep): void {
+    this.#nodesAhead++
+    this.#contentAhead += contentBytes
   }
 
   /** Whether one more node may be asked for, which may bring more children than it uses up. */
@@ -302,6 +317,7 @@ export class Walk {
     this.#heldNodes++
     this.#heldBytes += cursor.heldBytes
     this.#heldChildren += cursor.childCount
+    this.#contentAhead += cursor.contentBytes
     this.#nodes.add(cursor)
     this.#leaves.add(cursor)
   }

@@ -7,10 +7,11 @@ import { basename, join } from 'node:path'
 import type { CID } from 'multiformats/cid'
 import type { BlockStore } from '../../blockstore/blockstore.ts'
 import type { References } from '../../blockstore/references.ts'
+import { collectGarbageSoon } from '../../common/collect-garbage.ts'
 import { P2PError } from '../../common/errors.ts'
 import type { KeyedLock } from '../../common/keyed-lock.ts'
 import type { GetPhase, HeldBackBy, OnProgress } from '../../common/progress.ts'
-import { MiB, SECOND_MS } from '../../common/units.ts'
+import { GiB, MiB, SECOND_MS } from '../../common/units.ts'
 import type { BlockReader } from '../../dag/block.ts'
 import { BlockSet } from '../../dag/block-set.ts'
 import { blockKey } from '../../dag/cid.ts'
@@ -38,6 +39,8 @@ import { Fetching, type FetchingParts } from './fetching.ts'
 
 /** A record in the DHT outlives its download by two days, and sends others to a node that has gone. */
 const MIN_ANNOUNCED_BYTES = 16 * MiB
+/** Content that leaves a few megabytes of garbage. */
+const COLLECT_EVERY_BYTES = GiB
 /** What is shown is that of the last few seconds. */
 const RATE_WINDOW_MS = 5 * SECOND_MS
 
@@ -226,6 +229,9 @@ class Get {
       checkName: output instanceof StoreOutput ? () => {} : safeEntryName,
       firstLeaf: output instanceof StreamOutput ? undefined : (leaves) => Math.floor(this.#beginning * leaves),
       onProgress: (progress) => {
+        // Half-way through each of them, so that it is not done where most sizes end.
+        const rounds = ({ bytes }: { bytes: number }) => Math.round(bytes / COLLECT_EVERY_BYTES)
+        if (rounds(progress) > rounds(this.#exported)) collectGarbageSoon()
         this.#exported = progress
         if (progress.totalBytes !== null) this.#phase = 'downloading'
         this.#announce(progress)
