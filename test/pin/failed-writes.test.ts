@@ -13,7 +13,7 @@ const PROGRAM = `
   const { createHash } = await import('node:crypto')
   const { systemClock } = await load('common/clock')
   const { openDatabase } = await load('database/database')
-  const { FsBlockStore } = await load('blockstore/fs-blockstore')
+  const { DiskBlockStore } = await load('blockstore/disk-blockstore')
   const { References } = await load('blockstore/references')
   const { collectGarbage } = await load('pin/gc')
   const { Pins } = await load('pin/pins')
@@ -23,7 +23,7 @@ const PROGRAM = `
   process.on('uncaughtException', () => process.exit(1))
 
   const database = await openDatabase(argument + '/database')
-  const blocks = await FsBlockStore.open(argument + '/blocks')
+  const blocks = await DiskBlockStore.open(argument + '/blocks', database)
   const references = new References(database)
   const pins = new Pins(database, systemClock)
   const cidOf = (text) => rawCid(Digest.create(0x12, createHash('sha256').update(text).digest()))
@@ -43,6 +43,7 @@ const PROGRAM = `
   await collectGarbage({ blocks, references, pins })
   const isGone = !(await blocks.has(cidOf('failed')))
   const others = await blocks.has(cidOf('first')) && await blocks.has(cidOf('next'))
+  await blocks.close()
   references.close()
   await database.close()
   process.stdout.write(JSON.stringify({ failed, isPinned, isHere, isGone, others }))`
