@@ -33,7 +33,7 @@ const MAX_NODES_AHEAD = 32
 /** Nodes in the place of leaves, asked for and not arrived. */
 const MAX_LEAF_NODES_AHEAD = 128
 /** Encoded bytes of the nodes whose children are not all asked for: above the first mark no more nodes are asked for. */
-const MAX_HELD_BYTES = 8 * MiB
+const MAX_HELD_BYTES = 2 * MiB
 /** Where those that were on their way bring so many more, the tree is made to be too much. */
 const MAX_HELD_CHILDREN = 500_000
 /** A few nodes can stand for more folders than a disk holds, by having each other as entries over and over. */
