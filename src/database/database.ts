@@ -7,6 +7,8 @@
  * @see https://github.com/Level/classic-level
  */
 
+import { access } from 'node:fs/promises'
+import { join } from 'node:path'
 import { ClassicLevel } from 'classic-level'
 import type { LevelDatastore } from 'datastore-level'
 import { Batcher } from '../common/batcher.ts'
@@ -38,24 +40,30 @@ export interface OpenDatabaseOptions {
    * what cannot be read is given up. Default false.
    */
   mayBeUnfinished?: boolean | undefined
+  /** Whether it has been made before: a new one in its place would have forgotten everything. Default false. */
+  mustExist?: boolean | undefined
 }
 
 /**
- * Opens the database in `folder`, making it if it is not there.
+ * Opens the database in `folder`, making it if it is not there and does not have to be.
  *
  * @throws P2PError `repo-held` if another process, or this one, has it open; `io`; `disk-full`
  */
 export async function openDatabase(
   folder: string,
-  { mayBeUnfinished = false }: OpenDatabaseOptions = {},
+  { mayBeUnfinished = false, mustExist = false }: OpenDatabaseOptions = {},
 ): Promise<Database> {
-  const level: Level = new ClassicLevel(folder, { keyEncoding: 'view', valueEncoding: 'view' })
+  const createIfMissing = !mustExist
+  let level: Level
   try {
-    await openLevel(level).catch(async (error) => {
+    // Before there is an object, which opens itself.
+    if (mustExist) await assertMade(folder)
+    level = new ClassicLevel(folder, { keyEncoding: 'view', valueEncoding: 'view' })
+    await openLevel(level, { createIfMissing }).catch(async (error) => {
       if (!mayBeUnfinished || errnoOf(error) !== 'LEVEL_CORRUPTION') throw error
       // Under the database's own lock, so that nothing is taken from another process that came first.
       await ClassicLevel.repair(folder)
-      await openLevel(level)
+      await openLevel(level, { createIfMissing })
     })
   } catch (error) {
     throw databaseError(error, folder)
@@ -68,6 +76,17 @@ export async function openDatabase(
     throw error
   }
   return database
+}
+
+/** @throws P2PError `io` if what names all of its files is not there */
+async function assertMade(folder: string): Promise<void> {
+  await access(join(folder, 'CURRENT')).catch((cause) => {
+    if (errnoOf(cause) !== 'ENOENT') throw cause
+    throw new P2PError('io', `The database ${folder} has gone, and with it what was pinned`, {
+      hint: 'Restore it from a backup. If there is none, move the repo away: a new one is made, and what is added again is kept.',
+      cause,
+    })
+  })
 }
 
 export class Database {

@@ -110,7 +110,8 @@ export class LevelGuard {
     await assertRoomToOpen(this.location)
     this.#reopening = (async () => {
       await this.#level.close()
-      await openLevel(this.#level)
+      // Never a new one in the place of one that has gone.
+      await openLevel(this.#level, { createIfMissing: false })
       for (const part of this.#parts) await part.open()
       this.#generation++
       this.#logs = new LogSync(this.location)
@@ -127,9 +128,9 @@ export class LevelGuard {
 }
 
 /** @throws P2PError `repo-held` if another process, or this one, has it open; what the library throws */
-export async function openLevel(level: Level): Promise<void> {
+export async function openLevel(level: Level, { createIfMissing }: { createIfMissing: boolean }): Promise<void> {
   try {
-    await level.open()
+    await level.open({ createIfMissing })
   } catch (error) {
     // What the library says only that opening has failed of.
     const cause = error instanceof Error && error.cause !== undefined ? error.cause : error

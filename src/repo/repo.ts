@@ -52,9 +52,9 @@ export async function openRepo(options: OpenRepoOptions): Promise<Repo> {
   const { location, migrations = new Map() } = options
   const config = await loadConfig(location.configFile)
   // Before the database, which changes files when it is opened: what another version made is left untouched.
-  await readKnownVersion(location, migrations)
+  const known = await readKnownVersion(location, migrations)
   try {
-    await makeFolder(location.databaseDir)
+    if (known === undefined) await makeFolder(location.databaseDir)
     const database = await takeDatabase(options)
     try {
       // Again, because whoever held the repo until now may have made it, or made it anew.
@@ -133,10 +133,11 @@ async function takeDatabase(options: OpenRepoOptions): Promise<Database> {
   const deadline = systemClock.monotonicMs() + waitMs
   // The version is written once the database is there to stay.
   const mayBeUnfinished = (await readKnownVersion(location, migrations)) === undefined
+  const mustExist = !mayBeUnfinished
   for (let attempt = 0; ; attempt++) {
     signal?.throwIfAborted()
     try {
-      return await openDatabase(location.databaseDir, { mayBeUnfinished })
+      return await openDatabase(location.databaseDir, { mayBeUnfinished, mustExist })
     } catch (error) {
       if (!hasCode(error, 'repo-held')) throw error
       const held = `The repo ${location.dataDir} is held by ${await describeHolder(location)}`
