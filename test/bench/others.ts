@@ -92,21 +92,27 @@ export async function tarOverSocat({ scope, folder }: Bench, tree: Content): Pro
 
 /** Kubo to Kubo. */
 export async function kubo(bench: Bench, content: Content, links?: ProxyOptions[]): Promise<Other> {
-  const start = (scope: CleanUpScope) => startKubo(scope, { commandLimitMs: NODE_LIMIT_MS })
+  const start: StartNode = (scope, announce) => startKubo(scope, { commandLimitMs: NODE_LIMIT_MS, announce })
   return (await noKubo()) || (await betweenNodes('Kubo', start, bench, content, links))
 }
 
 /** Helia to Helia. */
 export async function helia(bench: Bench, content: Content, links?: ProxyOptions[]): Promise<Other> {
-  const start = (scope: CleanUpScope) => startHelia(scope, { requestLimitMs: NODE_LIMIT_MS })
+  // It tells nobody of others, so that its own address leads nobody past the link.
+  const start: StartNode = (scope) => startHelia(scope, { requestLimitMs: NODE_LIMIT_MS })
   return noHelia || (await betweenNodes('Helia', start, bench, content, links))
 }
 
 interface IpfsNode {
+  peerId: string
   multiaddr: string
+  port: number
   add(path: string): Promise<string>
   get(cid: string, peers: string[], output: string): Promise<void>
 }
+
+/** @param announce - the only addresses that others are told, if there are any */
+type StartNode = (scope: CleanUpScope, announce?: string[]) => Promise<IpfsNode>
 
 /**
  * Nodes of the same kind, all up before the clock starts; it stops when the copy is there. One seeder, or one behind each
@@ -114,7 +120,7 @@ interface IpfsNode {
  */
 async function betweenNodes(
   name: string,
-  start: (scope: CleanUpScope) => Promise<IpfsNode>,
+  start: StartNode,
   { scope, folder }: Bench,
   content: Content,
   links: ProxyOptions[] = [],
@@ -123,16 +129,17 @@ async function betweenNodes(
   const peers: string[] = []
   let cid = ''
   for (const link of links.length > 0 ? links : [undefined]) {
-    const seeder = await start(scope)
+    const proxy = link && (await startProxy(scope, link))
+    // A receiver tells the seeders of each other, and they tell the next one: of their own addresses it would use those.
+    const seeder = await start(scope, proxy && [proxy.multiaddr])
     cid = await seeder.add(content.path)
-    if (link === undefined) {
+    if (proxy === undefined) {
       peers.push(seeder.multiaddr)
       continue
     }
-    const [, , , , targetPort, , peerId] = seeder.multiaddr.split('/')
-    const proxy = await startProxy(scope, { ...link, targetPort: Number(targetPort) })
+    proxy.targetPort = seeder.port
     proxies.push({ proxy })
-    peers.push(`${proxy.multiaddr}/p2p/${peerId}`)
+    peers.push(`${proxy.multiaddr}/p2p/${seeder.peerId}`)
   }
   const copy = join(folder, `${name}-copy`)
   let receiverScope: OpenScope

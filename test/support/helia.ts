@@ -29,6 +29,8 @@ export const noHelia =
 export interface Helia {
   peerId: string
   multiaddr: string
+  /** TCP port of 127.0.0.1 that it listens on. */
+  port: number
   /** Imports a file or folder by the profile unixfs-v1-2025. @returns its CID */
   add(path: string): Promise<string>
   /** Dials the peers and fetches a file or folder from them, to a path that must not exist. */
@@ -55,6 +57,7 @@ export async function startHelia(
   return {
     peerId,
     multiaddr,
+    port: Number(/\/tcp\/(\d+)/.exec(multiaddr)?.[1]),
     add: async (path) => (await request({ command: 'add', path })).cid ?? '',
     get: async (cid, peers, output) => {
       await request({ command: 'get', cid, peers: [peers].flat(), output, timeoutMs: requestLimitMs })

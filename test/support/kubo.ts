@@ -30,6 +30,8 @@ export type KuboProfile = 'unixfs-v1-2025' | 'unixfs-v0-2015'
 export interface Kubo {
   peerId: string
   multiaddr: string
+  /** TCP port of 127.0.0.1 that it listens on. */
+  port: number
   /** Imports a file or folder by the profile of the node. @returns its CID */
   add(path: string): Promise<string>
   /** Connects to the peers and fetches a file or folder, to a path that must not exist. */
@@ -45,6 +47,8 @@ export interface KuboOptions {
   profile?: KuboProfile
   /** Longest time for one command to the node, in milliseconds. Default 180,000. */
   commandLimitMs?: number
+  /** Multiaddrs that others are told instead of those it listens on. */
+  announce?: string[] | undefined
 }
 
 /** Where the build of the pinned version belongs. */
@@ -93,15 +97,16 @@ async function makeRepo(scope: CleanUpScope, profile: KuboProfile, commandLimitM
 /** Starts a node without content that knows no other and listens on 127.0.0.1 alone; it ends with the scope. */
 export async function startKubo(
   scope: CleanUpScope,
-  { profile = 'unixfs-v1-2025', commandLimitMs = COMMAND_LIMIT_MS }: KuboOptions = {},
+  { profile = 'unixfs-v1-2025', commandLimitMs = COMMAND_LIMIT_MS, announce = [] }: KuboOptions = {},
 ): Promise<Kubo> {
   const { binary, repo, env, ipfs } = await makeRepo(scope, profile, commandLimitMs)
-  await keepToLoopback(join(repo, 'config'))
+  await keepToLoopback(join(repo, 'config'), announce)
   await startDaemon(scope, binary, env)
   const { ID, Addresses } = JSON.parse(await ipfs('id')) as { ID: string; Addresses: string[] }
   return {
     peerId: ID,
     multiaddr: Addresses[0] ?? '',
+    port: Number(/\/tcp\/(\d+)/.exec(await ipfs('swarm', 'addrs', 'listen'))?.[1]),
     add: (path) => ipfs('add', '--recursive', '--quieter', path),
     get: async (cid, peers, output) => {
       await ipfs('swarm', 'connect', ...[peers].flat())
@@ -120,8 +125,9 @@ export async function startKubo(
  * The profile `test` has set addresses on 127.0.0.1, no bootstrap peers and no mDNS; this ends what is left that could
  * ask a server of the outside.
  */
-async function keepToLoopback(configPath: string): Promise<void> {
+async function keepToLoopback(configPath: string, announce: string[]): Promise<void> {
   const config = JSON.parse(await readFile(configPath, 'utf8'))
+  config.Addresses.Announce = announce
   config.Routing.Type = 'dht'
   config.HTTPRetrieval.Enabled = false
   config.Version.SwarmCheckEnabled = false

@@ -142,6 +142,27 @@ describe('session plan', () => {
     assert.deepEqual(wants(plan, 2050), [`cancel slow ${slow[1]!.cid}`])
   })
 
+  test('what a slow peer has not begun to send, an idle fast one is asked for instead, the last first', () => {
+    const plan = planOf(['slow'], 6)
+    let now = 0
+    const queue = plan.next(now).map(({ cid }) => cid)
+    // So early it is asked for more with each block.
+    for (let arrived = 0; arrived < 2; arrived++) {
+      now += 400
+      plan.heard('slow', MiB, now)
+      plan.received('slow', blockKey(queue.shift()!), MiB, now)
+      queue.push(...plan.next(now).map(({ cid }) => cid))
+    }
+    assert.equal(queue.length, 4, 'every block is assigned')
+    plan.addPeer('fast', now)
+    plan.want(cidOf(6), MiB)
+    const [first] = plan.next(now)
+    assert.equal(first?.peerId, 'fast')
+    now += 50
+    plan.received('fast', keyOf(6), MiB, now)
+    assert.deepEqual(wants(plan, now), [`cancel slow ${queue.at(-1)}`, `want fast ${queue.at(-1)}`])
+  })
+
   test('a small download is not duplicated between peers that are equally fast', () => {
     const plan = planOf(['a', 'b', 'c'], 48)
     const queues = new Map([
