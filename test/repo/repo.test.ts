@@ -63,7 +63,7 @@ test('the first command makes the repo, the next one finds it', async (t) => {
 test('a repo of an unknown version is refused and left untouched', async (t) => {
   const location = await makeLocation(t)
   await mkdir(location.dataDir, { recursive: true })
-  for (const content of ['3\n', '1\n', '', 'one']) {
+  for (const content of ['4\n', '1\n', '', 'one']) {
     await writeFile(location.versionFile, content)
     await assert.rejects(openRepo({ location, command: 'p2p add', waitMs: 0 }), isError('repo-version', /version "/))
     assert.deepEqual(await readdir(location.dataDir), ['version'])

@@ -80,7 +80,7 @@ test('a direct pin keeps one block, and what was never pinned is told', async (t
   const state = await node.run('repo', {})
   assert.deepEqual(
     { ...state, path: '', bytes: 0 },
-    { path: '', version: '2', blocks: 1, bytes: 0, references: 0, pins: 1, downloads: 0, maxBytes: null },
+    { path: '', version: '3', blocks: 1, bytes: 0, references: 0, pins: 1, downloads: 0, maxBytes: null },
   )
   assert.equal((await verified(node)).result.problems, 0)
 })
