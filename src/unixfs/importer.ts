@@ -60,6 +60,44 @@ export async function importFile(
   }
 }
 
+/**
+ * Imports one file whose content is in memory, as {@link importFile} does: most of the time, where it is one leaf, without
+ * what a stream costs.
+ */
+export async function importWhole(
+  content: Uint8Array,
+  writer: NodeWriter,
+  settings: FileSettings,
+  putLeaf: PutLeaf,
+  metadata: Metadata = {},
+): Promise<NodeRef> {
+  const { layout, chunker } = settings
+  const isOneLeaf = chunker.kind === 'size' && content.byteLength <= chunker.bytes && layout !== 'trickle'
+  if (!isOneLeaf || hasMetadata(metadata))
+    return await importFile(streamOf(content), writer, settings, putLeaf, metadata)
+  const { cid, tsize, leaf } = leafOf(content, writer, settings)
+  if (leaf !== undefined) await putLeaf(leaf)
+  return { cid, tsize }
+}
+
+async function* streamOf(content: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield content
+}
+
+/** @param offset - in the file; default 0 @returns the leaf to be put; undefined for one that lies in its CID */
+function leafOf(
+  content: Uint8Array,
+  writer: NodeWriter,
+  { rawLeaves, layout }: FileSettings,
+  offset = 0,
+): FilePart & { leaf: Leaf | undefined } {
+  const form: LeafForm = rawLeaves ? 'raw' : layout === 'trickle' ? 'raw-node' : 'file'
+  const block = leafBlock(form, content)
+  const cid = writer.cidOf(rawLeaves ? RAW : DAG_PB, block)
+  const leaf = isIdentity(cid) ? undefined : { cid, block, content, offset }
+  return { cid, tsize: block.byteLength, bytes: content.byteLength, leaf }
+}
+
 class FileImport {
   readonly puts = new WorkPool(LEAVES_AT_ONCE)
   readonly #writer: NodeWriter
@@ -90,14 +128,10 @@ class FileImport {
   }
 
   async #leaf(content: Uint8Array): Promise<FilePart> {
-    const { rawLeaves, layout } = this.#settings
-    const form: LeafForm = rawLeaves ? 'raw' : layout === 'trickle' ? 'raw-node' : 'file'
-    const block = leafBlock(form, content)
-    const cid = this.#writer.cidOf(rawLeaves ? RAW : DAG_PB, block)
-    const offset = this.#offset
+    const { leaf, ...part } = leafOf(content, this.#writer, this.#settings, this.#offset)
     this.#offset += content.byteLength
-    if (!isIdentity(cid)) await this.puts.start(() => this.#putLeaf({ cid, block, content, offset }))
-    return { cid, tsize: block.byteLength, bytes: content.byteLength }
+    if (leaf !== undefined) await this.puts.start(() => this.#putLeaf(leaf))
+    return part
   }
 
   /** Leaf and root in one. It is no leaf that can be made from the content alone, so the writer keeps it. */

@@ -12,6 +12,7 @@ import { hasCode, P2PError } from '../../common/errors.ts'
 import { readIgnoreRules } from '../../files/ignore-rules.ts'
 import { Storing } from '../../files/storing.ts'
 import { scanTree, type TreeOptions, type TreeSummary } from '../../files/tree.ts'
+import { TreeReader } from '../../files/tree-reader.ts'
 import type { Hold } from '../../pin/hold.ts'
 import type { ImportMemory } from '../../pin/import-memory.ts'
 import type { Pins } from '../../pin/pins.ts'
@@ -48,9 +49,14 @@ export async function addSources(
   options: AddOptions = {},
 ): Promise<AddResult> {
   if (options.wrap === true) assertNamesDiffer(sources)
-  const run = await AddRun.prepare(parts, sources, options)
-  await (options.wrap === true ? run.addWrapped() : run.addEach())
-  return run.result()
+  const reader = new TreeReader(options)
+  try {
+    const run = await AddRun.prepare(parts, sources, { ...options, reader })
+    await (options.wrap === true ? run.addWrapped() : run.addEach())
+    return run.result()
+  } finally {
+    await reader.close()
+  }
 }
 
 /** Tells the CIDs that {@link addSources} would give, and keeps nothing. */
@@ -72,7 +78,7 @@ interface ScannedSource {
 interface Recipe {
   settings: ImportSettings
   metadata: MetadataRule
-  tree: TreeOptions
+  tree: TreeOptions & { reader: TreeReader }
 }
 
 class AddRun {
@@ -96,10 +102,15 @@ class AddRun {
   }
 
   /** Looks through the paths, so that mistakes show before hours of work. */
-  static async prepare(parts: AddDependencies, sources: AddSource[], options: AddOptions): Promise<AddRun> {
+  static async prepare(
+    parts: AddDependencies,
+    sources: AddSource[],
+    { reader, ...options }: AddOptions & { reader: TreeReader },
+  ): Promise<AddRun> {
     const settings = importSettings(options)
     const metadata = metadataRule(options)
-    const tree: TreeOptions = {
+    const tree: Recipe['tree'] = {
+      reader,
       signal: options.signal,
       hidden: options.hidden ?? false,
       isIgnored: await readIgnoreRules({ patterns: options.ignore, files: options.ignoreFiles }),
