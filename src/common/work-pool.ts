@@ -7,7 +7,7 @@ export class WorkPool {
   /** Called at the next end of a piece of work. */
   #wake: (() => void) | undefined
 
-  /** @param limit - pieces of work under way at the same time */
+  /** @param limit - the weight of work under way at the same time */
   constructor(limit: number) {
     this.#limit = limit
   }
@@ -15,13 +15,14 @@ export class WorkPool {
   /**
    * Starts the work, once there is room for it. One caller at a time.
    *
+   * @param weight - how much of the limit it takes; default 1
    * @throws the first failure of work that was started before; then this one is not started
    */
-  async start(work: () => Promise<void>): Promise<void> {
-    await this.#until(this.#limit - 1)
+  async start(work: () => Promise<void>, weight = 1): Promise<void> {
+    await this.#until(this.#limit - weight)
     if (this.#failure !== undefined) throw this.#failure.reason
-    this.#running++
-    void this.#run(work)
+    this.#running += weight
+    void this.#run(work, weight)
   }
 
   /** Waits until all has ended. @throws the first failure */
@@ -35,13 +36,13 @@ export class WorkPool {
     await this.#until(0)
   }
 
-  async #run(work: () => Promise<void>): Promise<void> {
+  async #run(work: () => Promise<void>, weight: number): Promise<void> {
     try {
       await work()
     } catch (reason) {
       this.#failure ??= { reason }
     }
-    this.#running--
+    this.#running -= weight
     this.#wake?.()
   }
 

@@ -4,7 +4,7 @@
  * `unixfs/node-writer.ts`.
  */
 
-import { Worker } from 'node:worker_threads'
+import { Thread } from '../common/thread.ts'
 import { KiB } from '../common/units.ts'
 import { digestOf } from './block.ts'
 
@@ -21,53 +21,24 @@ export interface HashRequest {
   byteLength: number
 }
 
-interface Waiting {
-  request: HashRequest
-  resolve: (digest: Uint8Array) => void
-}
-
 export class LeafHasher {
-  #worker: Worker | undefined
-  #isUp = false
+  readonly #thread = new Thread<HashRequest, Uint8Array>(new URL('./hash-worker.js', import.meta.url))
   #largeBlocks = 0
-  /** In the order in which they were sent, which is that of the answers. */
-  readonly #waiting: Waiting[] = []
+  #isClosed = false
 
   /** The usual digest of the bytes, which must not change before it is there. @param hashCode - one that is accepted */
   async digest(hashCode: number, bytes: Uint8Array): Promise<Uint8Array> {
     const { buffer, byteOffset, byteLength } = bytes
-    if (!(buffer instanceof SharedArrayBuffer) || byteLength < MIN_BYTES) return digestOf(hashCode, bytes)!
-    if (++this.#largeBlocks === BLOCKS_WITHOUT_THREAD) this.#start()
-    if (!this.#isUp) return digestOf(hashCode, bytes)!
-    return await new Promise((resolve) => {
-      const request = { hashCode, memory: buffer, byteOffset, byteLength }
-      this.#waiting.push({ request, resolve })
-      this.#worker!.postMessage(request)
-    })
+    const here = () => digestOf(hashCode, bytes)!
+    if (!(buffer instanceof SharedArrayBuffer) || byteLength < MIN_BYTES || this.#isClosed) return here()
+    if (++this.#largeBlocks < BLOCKS_WITHOUT_THREAD) return here()
+    // Why the thread has ended does not matter: the same is done here.
+    return await this.#thread.ask({ hashCode, memory: buffer, byteOffset, byteLength }).catch(here)
   }
 
   /** Ends the thread; what is still asked for is hashed here. */
   async close(): Promise<void> {
-    await this.#worker?.terminate()
+    this.#isClosed = true
+    await this.#thread.close()
   }
-
-  #start(): void {
-    const worker = new Worker(new URL('./hash-worker.js', import.meta.url))
-    this.#worker = worker
-    worker.on('online', () => {
-      this.#isUp = true
-    })
-    worker.on('message', (digest: Uint8Array) => this.#waiting.shift()?.resolve(digest))
-    // Why it ended does not matter: the same is done here.
-    worker.on('error', () => {})
-    worker.on('exit', () => {
-      this.#isUp = false
-      for (const { request, resolve } of this.#waiting.splice(0)) resolve(digestRequested(request))
-    })
-  }
-}
-
-/** What a request asks for. */
-export function digestRequested({ hashCode, memory, byteOffset, byteLength }: HashRequest): Uint8Array {
-  return digestOf(hashCode, new Uint8Array(memory, byteOffset, byteLength))!
 }

@@ -11,7 +11,7 @@ import type { References } from '../blockstore/references.ts'
 import { localIoError } from '../common/errors.ts'
 import type { Storing } from './storing.ts'
 import { changedError } from './tree.ts'
-import { type PlacedLeaf, TreeNotes } from './tree-notes.ts'
+import { type NotedFile, type PlacedLeaf, TreeNotes, type WholeFile } from './tree-notes.ts'
 
 /** Takes the leaves of one file while it is read. */
 export interface LeafTaker {
@@ -45,9 +45,13 @@ export class ReferencedImport {
     return false
   }
 
-  /** @param path - the file itself, or one below the folder */
-  async openFile(path: string): Promise<LeafTaker> {
+  /**
+   * @param path - the file itself, or one below the folder
+   * @param whole - how it was, if all of it has been read already
+   */
+  async openFile(path: string, whole?: WholeFile): Promise<LeafTaker> {
     const file = this.#notes.newFile(relative(this.#path, path))
+    if (whole !== undefined) return this.#takeWhole(file, whole)
     const before = await statOf(path)
     return {
       putLeaf: (leaf) => this.#storing.run(() => this.#notes.addLeaf(file, leaf)),
@@ -56,6 +60,23 @@ export class ReferencedImport {
         if (after.mtimeNs !== before.mtimeNs || after.size !== before.size) throw changedError(path)
         const whole = { size: Number(after.size), mtimeNs: after.mtimeNs }
         await this.#storing.run(() => this.#notes.addWhole(file, whole))
+      },
+    }
+  }
+
+  /** Notes a small file and its leaves together. */
+  #takeWhole(file: NotedFile, whole: WholeFile): LeafTaker {
+    const leaves: PlacedLeaf[] = []
+    return {
+      putLeaf: async (leaf) => {
+        leaves.push(leaf)
+      },
+      close: async () => {
+        const [first, ...others] = leaves
+        await this.#storing.run(async () => {
+          for (const leaf of others) await this.#notes.addLeaf(file, leaf)
+          await this.#notes.addWhole(file, whole, first)
+        })
       },
     }
   }

@@ -3,10 +3,9 @@
  * this one. Used by `output.ts`.
  */
 
-import { once } from 'node:events'
-import { Worker } from 'node:worker_threads'
 import { Batcher } from '../common/batcher.ts'
-import { localIoError, P2PError } from '../common/errors.ts'
+import { localIoError } from '../common/errors.ts'
+import { Thread } from '../common/thread.ts'
 import { KiB, MiB } from '../common/units.ts'
 import type { Metadata } from './metadata.ts'
 import type { WriteOutcome, WriteRequest } from './small-files-worker.ts'
@@ -25,7 +24,7 @@ export interface SmallFile {
 
 export class SmallFiles {
   readonly #writes = new Batcher((files: SmallFile[]) => this.#writeAll(files))
-  #worker: Worker | undefined
+  readonly #thread = new Thread<WriteRequest, WriteOutcome[]>(new URL('./small-files-worker.js', import.meta.url))
 
   /**
    * Makes the file, or replaces what is in it; a link in its place is not followed. Not synced.
@@ -42,8 +41,7 @@ export class SmallFiles {
   /** Waits for what is being written. */
   async close(): Promise<void> {
     await this.#writes.idle()
-    await this.#worker?.terminate()
-    this.#worker = undefined
+    await this.#thread.close()
   }
 
   async #writeAll(files: SmallFile[]): Promise<WriteOutcome[]> {
@@ -59,8 +57,6 @@ export class SmallFiles {
   }
 
   async #ask(files: SmallFile[]): Promise<WriteOutcome[]> {
-    const worker = this.#worker ?? new Worker(new URL('./small-files-worker.js', import.meta.url))
-    this.#worker = worker
     const request: WriteRequest = { files: [], bytes: new Uint8Array(files.reduce(sumOfLengths, 0)) }
     let start = 0
     for (const { path, content, metadata } of files) {
@@ -68,19 +64,7 @@ export class SmallFiles {
       request.bytes.set(content, start)
       start += content.byteLength
     }
-    const ended = new AbortController()
-    worker.once('exit', () => ended.abort())
-    try {
-      const answer = once(worker, 'message', { signal: ended.signal })
-      worker.postMessage(request, [request.bytes.buffer as ArrayBuffer])
-      const [outcomes] = (await answer) as [WriteOutcome[]]
-      return outcomes
-    } catch (cause) {
-      this.#worker = undefined
-      throw new P2PError('internal', 'The thread that writes small files has ended', { cause })
-    } finally {
-      worker.removeAllListeners('exit')
-    }
+    return await this.#thread.ask(request, [request.bytes.buffer as ArrayBuffer])
   }
 }
 

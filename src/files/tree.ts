@@ -7,7 +7,7 @@
 import { isUtf8 } from 'node:buffer'
 import { createHash, type Hash } from 'node:crypto'
 import * as fs from 'node:fs'
-import { type BigIntStats, constants, type Dirent, type Stats } from 'node:fs'
+import { type BigIntStats, constants, type Dirent, lstatSync, statSync } from 'node:fs'
 import { readdir, readlink } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { promisify } from 'node:util'
@@ -15,7 +15,7 @@ import { descriptors } from '../blockstore/open-file.ts'
 import type { AbortOptions } from '../common/abort.ts'
 import type { BufferPool } from '../common/buffer-pool.ts'
 import { mapBounded } from '../common/concurrency.ts'
-import { errnoOf, localIoError, P2PError } from '../common/errors.ts'
+import { errnoOf, localIoError, messageOf, P2PError } from '../common/errors.ts'
 import { MiB } from '../common/units.ts'
 
 /** How much of a file is read at once: the chunk size of imports, so that no chunk is copied together. */
@@ -68,19 +68,40 @@ export interface FolderListing {
   skippedHidden: number
 }
 
-export interface TreeOptions extends AbortOptions {
-  /** Whether to take what begins with a dot. */
-  hidden: boolean
-  /** What else to leave out, below the named path. */
-  isIgnored?: ((relativePath: string, isFolder: boolean) => boolean) | undefined
+export interface LookOptions {
   /** Take what links point to, in place of the links. Default false. */
   followLinks?: boolean | undefined
-  /** Tell the sizes of files. Default true. */
-  withSizes?: boolean | undefined
   /** Read the metadata of each entry too. Default false. */
   withMetadata?: boolean | undefined
   /** Give files and links a stamp, and a tree a fingerprint. Default false. */
   withStamps?: boolean | undefined
+}
+
+/** A system call that failed in another thread. */
+export interface Failed {
+  errno: string | undefined
+  message: string
+}
+
+export type Looked = LocalEntry | Failed
+
+/** Looks at many entries in one go. */
+export interface EntryReader {
+  /** Whether it is worth asking for so many entries more. */
+  takes(entries: number): boolean
+  /** What stands in a folder under these names, in their order. */
+  look(folder: string, names: string[], options: LookOptions): Promise<Looked[]>
+}
+
+export interface TreeOptions extends AbortOptions, LookOptions {
+  /** Whether to take what begins with a dot. */
+  hidden: boolean
+  /** What else to leave out, below the named path. */
+  isIgnored?: ((relativePath: string, isFolder: boolean) => boolean) | undefined
+  /** Tell the sizes of files. Default true. */
+  withSizes?: boolean | undefined
+  /** Default: one entry after the other is looked at. */
+  reader?: EntryReader | undefined
 }
 
 /** What stands at a path; a link is not followed unless told so. @throws P2PError `not-found`, `io` */
@@ -118,7 +139,7 @@ export async function listFolder(folder: FolderPlace, options: TreeOptions): Pro
   try {
     const all = await readNames(folder.path)
     const visible = hidden ? all : all.filter(({ name }) => !name.startsWith('.'))
-    const found = await mapBounded(visible, STATS_AT_ONCE, (entry) => inspectEntry(folder, entry, options))
+    const found = await inspectEntries(folder, visible, options)
     const entries = isIgnored
       ? found.filter(({ name, kind }) => !isIgnored(below(folder, name), kind === 'folder'))
       : found
@@ -151,38 +172,58 @@ function below({ relativePath }: FolderPlace, name: string): string {
   return relativePath === '' ? name : `${relativePath}/${name}`
 }
 
-async function inspectEntry(
-  folder: FolderPlace,
-  { name, isUtf8, type }: NamedEntry,
-  options: TreeOptions,
-): Promise<LocalEntry> {
-  if (!isUtf8) return { kind: 'refused', name, reason: 'its name is not valid UTF-8' }
-  const { followLinks = false, withSizes = true, withMetadata = false, withStamps = false } = options
-  if (!followLinks && !withSizes && !withMetadata && !withStamps) return describe(name, type)
-  const path = join(folder.path, name)
+async function inspectEntries(folder: FolderPlace, all: NamedEntry[], options: TreeOptions): Promise<LocalEntry[]> {
+  const { followLinks, withSizes = true, withMetadata, withStamps, reader } = options
+  const lookOptions: LookOptions = { followLinks, withMetadata, withStamps }
+  const refused = (name: string): LocalEntry => ({ kind: 'refused', name, reason: 'its name is not valid UTF-8' })
+  const isTold = !followLinks && !withSizes && !withMetadata && !withStamps
+  if (isTold) return all.map(({ name, isUtf8, type }) => (isUtf8 ? describe(name, type) : refused(name)))
+  const names = all.filter(({ isUtf8 }) => isUtf8).map(({ name }) => name)
+  const looked = reader?.takes(names.length)
+    ? await reader.look(folder.path, names, lookOptions)
+    : await mapBounded(names, STATS_AT_ONCE, (name) => look(join(folder.path, name), name, lookOptions))
+  let next = 0
+  return all.map(({ name, isUtf8 }) => (isUtf8 ? accepted(looked[next++]!, name, folder, lookOptions) : refused(name)))
+}
+
+async function look(path: string, name: string, options: LookOptions): Promise<Looked> {
   try {
-    const entry = await inspect(path, name, options)
-    if (entry.kind !== 'folder' || entry.identity === undefined) return entry
-    if (!folder.identities.includes(entry.identity)) return entry
-    return { kind: 'refused', name, reason: 'it leads back to a folder that it lies in' }
+    return await inspect(path, name, options)
   } catch (error) {
-    const errno = errnoOf(error)
-    if (followLinks && (errno === 'ENOENT' || errno === 'ELOOP')) {
-      return { kind: 'refused', name, reason: 'it is a link that leads nowhere' }
-    }
-    throw localIoError(error, 'read', path)
+    return { errno: errnoOf(error), message: messageOf(error) }
   }
 }
 
-async function inspect(
-  path: string,
-  name: string,
-  { followLinks = false, withMetadata = false, withStamps = false }: Omit<TreeOptions, 'hidden'>,
-): Promise<LocalEntry> {
-  const look = followLinks ? stat : lstat
-  if (!withMetadata && !withStamps) return describe(name, await look(path))
-  // In bigint, since a number does not hold all digits of a time in nanoseconds.
-  const stats = await look(path, { bigint: true })
+/** What came of looking at an entry of the folder. @throws P2PError `io` */
+function accepted(looked: Looked, name: string, folder: FolderPlace, { followLinks }: LookOptions): LocalEntry {
+  if ('message' in looked) {
+    const leadsNowhere = followLinks && (looked.errno === 'ENOENT' || looked.errno === 'ELOOP')
+    if (leadsNowhere) return { kind: 'refused', name, reason: 'it is a link that leads nowhere' }
+    throw failedTo('read', join(folder.path, name), looked)
+  }
+  if (looked.kind !== 'folder' || looked.identity === undefined) return looked
+  if (!folder.identities.includes(looked.identity)) return looked
+  return { kind: 'refused', name, reason: 'it leads back to a folder that it lies in' }
+}
+
+/** The error for a call that failed in another thread. @param action - as in {@link localIoError} */
+export function failedTo(action: string, path: string, { errno, message }: Failed): P2PError {
+  return localIoError(Object.assign(new Error(message), { code: errno }), action, path)
+}
+
+async function inspect(path: string, name: string, options: LookOptions): Promise<LocalEntry> {
+  const lookAt = options.followLinks ? stat : lstat
+  return entryOf(name, await lookAt(path, { bigint: true }), options)
+}
+
+/** What stands at a path, while everybody waits. @throws what the system says */
+export function lookNow(path: string, name: string, options: LookOptions): LocalEntry {
+  const lookAt = options.followLinks ? statSync : lstatSync
+  return entryOf(name, lookAt(path, { bigint: true }), options)
+}
+
+/** @param stats - in bigint, since a number does not hold all digits of a time in nanoseconds */
+function entryOf(name: string, stats: BigIntStats, { withMetadata, withStamps }: LookOptions): LocalEntry {
   const entry: LocalEntry = describe(name, stats)
   if (withMetadata) entry.metadata = metadataOf(stats)
   // What a folder says about itself changes with every temporary file in it, and nothing of it is read.
@@ -195,7 +236,7 @@ function stampOf({ size, mtimeNs, ctimeNs, dev, ino, mode }: BigIntStats): Stamp
   return { text: [size, mtimeNs, ctimeNs, dev, ino, mode].join(' '), changedNs }
 }
 
-function describe(name: string, entry: NamedEntry['type'] | Stats | BigIntStats): LocalEntry {
+function describe(name: string, entry: NamedEntry['type'] | BigIntStats): LocalEntry {
   if (entry.isFile()) return { kind: 'file', name, bytes: 'size' in entry ? Number(entry.size) : undefined }
   if (entry.isDirectory()) {
     return { kind: 'folder', name, identity: 'ino' in entry ? `${entry.dev}-${entry.ino}` : undefined }
@@ -315,9 +356,7 @@ export async function* readFileContent(
   path: string,
   { signal, followLinks = false, buffers }: ReadContentOptions = {},
 ): AsyncGenerator<Uint8Array> {
-  // Something else may stand here since the folder was listed: never follow a link, never wait for a pipe's writer.
-  const flags = constants.O_RDONLY | constants.O_NONBLOCK | (followLinks ? 0 : constants.O_NOFOLLOW)
-  const file = await reading(path, () => descriptors.open(path, flags))
+  const file = await reading(path, () => descriptors.open(path, readingFlags(followLinks)))
   let ahead: Promise<Uint8Array> | undefined
   try {
     const before = await reading(path, () => descriptors.stat(file))
@@ -348,6 +387,11 @@ export async function* readFileContent(
     await ahead?.catch(() => {})
     await descriptors.close(file)
   }
+}
+
+/** Something else may stand here since the folder was listed: never follow a link, never wait for a pipe's writer. */
+export function readingFlags(followLinks: boolean): number {
+  return constants.O_RDONLY | constants.O_NONBLOCK | (followLinks ? 0 : constants.O_NOFOLLOW)
 }
 
 async function reading<T>(path: string, action: () => Promise<T>): Promise<T> {

@@ -63,6 +63,37 @@ export async function importFile(
   }
 }
 
+/**
+ * Imports one file whose content is in memory, as {@link importFile} does: most of the time, where it is one leaf, without
+ * what a stream costs.
+ */
+export async function importWhole(
+  content: Uint8Array,
+  writer: NodeWriter,
+  settings: FileSettings,
+  putLeaf: PutLeaf,
+  metadata: Metadata = {},
+): Promise<NodeRef> {
+  const { layout, chunker } = settings
+  const isOneLeaf = chunker.kind === 'size' && content.byteLength <= chunker.bytes && layout !== 'trickle'
+  if (!isOneLeaf || hasMetadata(metadata))
+    return await importFile(streamOf(content), writer, settings, putLeaf, metadata)
+  const { codec, block } = blockOf(content, settings)
+  const cid = writer.cidOf(codec, block)
+  if (!isIdentity(cid)) await putLeaf({ cid, block, content, offset: 0 })
+  return { cid, tsize: block.byteLength }
+}
+
+async function* streamOf(content: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield content
+}
+
+/** The block of a leaf with this content, and the codec of its CID. */
+function blockOf(content: Uint8Array, { rawLeaves, layout }: FileSettings): { codec: number; block: Uint8Array } {
+  const form: LeafForm = rawLeaves ? 'raw' : layout === 'trickle' ? 'raw-node' : 'file'
+  return { codec: rawLeaves ? RAW : DAG_PB, block: leafBlock(form, content) }
+}
+
 class FileImport {
   readonly puts = new WorkPool(LEAVES_AT_ONCE)
   readonly #writer: NodeWriter
@@ -99,12 +130,10 @@ class FileImport {
 
   /** To be called in the order of the chunks. */
   async #named(content: Uint8Array): Promise<Leaf> {
-    const { rawLeaves, layout } = this.#settings
     const offset = this.#offset
     this.#offset += content.byteLength
-    const form: LeafForm = rawLeaves ? 'raw' : layout === 'trickle' ? 'raw-node' : 'file'
-    const block = leafBlock(form, content)
-    const cid = await this.#writer.leafCid(rawLeaves ? RAW : DAG_PB, block)
+    const { codec, block } = blockOf(content, this.#settings)
+    const cid = await this.#writer.leafCid(codec, block)
     return { cid, block, content, offset }
   }
 

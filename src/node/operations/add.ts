@@ -15,6 +15,7 @@ import { LeafHasher } from '../../dag/leaf-hasher.ts'
 import { readIgnoreRules } from '../../files/ignore-rules.ts'
 import { Storing } from '../../files/storing.ts'
 import { scanTree, type TreeOptions, type TreeSummary } from '../../files/tree.ts'
+import { TreeReader } from '../../files/tree-reader.ts'
 import type { Hold } from '../../pin/hold.ts'
 import type { ImportMemory } from '../../pin/import-memory.ts'
 import type { Pins } from '../../pin/pins.ts'
@@ -54,13 +55,18 @@ export async function addSources(
   options: AddOptions = {},
 ): Promise<AddResult> {
   if (options.wrap === true) assertNamesDiffer(sources)
-  const run = await AddRun.prepare(parts, sources, options)
+  const reader = new TreeReader(options)
   try {
-    await (options.wrap === true ? run.addWrapped() : run.addEach())
+    const run = await AddRun.prepare(parts, sources, { ...options, reader })
+    try {
+      await (options.wrap === true ? run.addWrapped() : run.addEach())
+    } finally {
+      await run.close()
+    }
+    return run.result()
   } finally {
-    await run.close()
+    await reader.close()
   }
-  return run.result()
 }
 
 /** Tells the CIDs that {@link addSources} would give, and keeps nothing. */
@@ -82,7 +88,7 @@ interface ScannedSource {
 interface Recipe {
   settings: ImportSettings
   metadata: MetadataRule
-  tree: TreeOptions
+  tree: TreeOptions & { reader: TreeReader }
 }
 
 class AddRun {
@@ -108,10 +114,15 @@ class AddRun {
   }
 
   /** Looks through the paths, so that mistakes show before hours of work. */
-  static async prepare(parts: AddDependencies, sources: AddSource[], options: AddOptions): Promise<AddRun> {
+  static async prepare(
+    parts: AddDependencies,
+    sources: AddSource[],
+    { reader, ...options }: AddOptions & { reader: TreeReader },
+  ): Promise<AddRun> {
     const settings = importSettings(options)
     const metadata = metadataRule(options)
-    const tree: TreeOptions = {
+    const tree: Recipe['tree'] = {
+      reader,
       signal: options.signal,
       hidden: options.hidden ?? false,
       isIgnored: await readIgnoreRules({ patterns: options.ignore, files: options.ignoreFiles }),

@@ -102,8 +102,8 @@ export class SourceImporter {
   #heldLeaves(inPlace: ReferencedImport): LeafKeeper {
     const { hold, storing } = this.#init
     return {
-      openFile: async (path) => {
-        const taker = await inPlace.openFile(path)
+      openFile: async (path, whole) => {
+        const taker = await inPlace.openFile(path, whole)
         return {
           putLeaf: async (leaf) => {
             await storing.run(async () => await hold?.add([leaf.cid]))

@@ -11,6 +11,7 @@ import { P2PError } from '../../common/errors.ts'
 import { WorkPool } from '../../common/work-pool.ts'
 import type { LeafTaker } from '../../files/referenced-import.ts'
 import {
+  type EntryReader,
   type FolderPlace,
   folderIn,
   inspectPath,
@@ -24,9 +25,11 @@ import {
   type TreeOptions,
   topFolder,
 } from '../../files/tree.ts'
+import type { WholeFile } from '../../files/tree-notes.ts'
+import { MAX_SMALL_BYTES, type SmallFile, type TreeReader } from '../../files/tree-reader.ts'
 import type { ImportNotes } from '../../pin/import-memory.ts'
 import type { ImportSettings } from '../../unixfs/import-settings.ts'
-import { importFile, type PutLeaf } from '../../unixfs/importer.ts'
+import { importFile, importWhole, type PutLeaf } from '../../unixfs/importer.ts'
 import {
   linkTo,
   type NodeLink,
@@ -37,7 +40,10 @@ import {
 import { buildDirectory, buildSymlink } from '../../unixfs/nodes.ts'
 import type { Metadata } from '../../unixfs/unixfs-data.ts'
 
-const FILES_AT_ONCE = 8
+/** What is imported at once weighs so much at most: many small files, or a few others. */
+const WEIGHT_AT_ONCE = 64
+const SMALL_WEIGHT = 1
+const LARGE_WEIGHT = 8
 /** Readers follow at most 256 nodes down, and every folder may add a few levels of HAMT. */
 const MAX_FOLDER_DEPTH = 128
 
@@ -50,11 +56,16 @@ export interface ImportCounts {
 
 /** Where the content of files goes; inner nodes go to the writer always. */
 export interface LeafKeeper {
-  /** @param path - of the file that is about to be read */
-  openFile(path: string): Promise<LeafTaker>
+  /**
+   * @param path - of the file that is about to be read
+   * @param whole - how it was, if all of it has been read already
+   */
+  openFile(path: string, whole?: WholeFile): Promise<LeafTaker>
 }
 
 export interface ImportOptions extends TreeOptions, NodeWriterOptions {
+  /** Reads small files. Default: as any other. */
+  reader?: (EntryReader & Pick<TreeReader, 'read'>) | undefined
   /** What is known of files that have not changed; undefined to read all. */
   memory?: Pick<ImportNotes, 'folder' | 'noteFolder'> | undefined
   settings: ImportSettings
@@ -112,13 +123,26 @@ export async function importContent(
   return file
 }
 
+async function importSmall(
+  { content }: SmallFile,
+  leaves: LeafTaker,
+  metadata: Metadata,
+  { writer, settings, counts, onCounts }: ImportOptions,
+): Promise<NodeRef> {
+  const file = await importWhole(content, writer, settings, (leaf) => leaves.putLeaf(leaf), metadata)
+  counts.bytes += content.byteLength
+  counts.files++
+  onCounts()
+  return file
+}
+
 /** Takes what an entry has become; undefined for one that is left out. */
 type Done = (node: NodeRef | undefined) => Promise<void>
 
 class TreeImport {
   readonly #leaves: LeafKeeper
   readonly #options: ImportOptions
-  readonly #work = new WorkPool(FILES_AT_ONCE)
+  readonly #work = new WorkPool(WEIGHT_AT_ONCE)
   /** Of what is listed here, since a file may have come and gone since the tree was looked through. */
   readonly #fingerprint: TreeFingerprint
 
@@ -187,16 +211,23 @@ class TreeImport {
   async #visitEntry(path: string, entry: LocalEntry, done: Done): Promise<void> {
     this.#options.signal?.throwIfAborted()
     if (entry.kind === 'refused') throw refusedError(path, entry.reason)
-    await this.#work.start(async () => {
+    const bytes = entry.kind === 'file' ? entry.bytes : 0
+    const isSmall = bytes !== undefined && bytes <= MAX_SMALL_BYTES
+    const work = async () => {
       const { writer, metadataOf } = this.#options
       if (entry.kind === 'symlink') await done(await buildSymlink(await readSymlink(path), writer, metadataOf(entry)))
-      else await done(await this.#importFile(path, metadataOf(entry)))
-    })
+      else await done(await this.#importFile(path, metadataOf(entry), isSmall))
+    }
+    await this.#work.start(work, isSmall ? SMALL_WEIGHT : LARGE_WEIGHT)
   }
 
-  async #importFile(path: string, metadata: Metadata): Promise<NodeRef> {
-    const leaves = await this.#leaves.openFile(path)
-    const file = await importContent(readFileContent(path, this.#options), leaves, metadata, this.#options)
+  async #importFile(path: string, metadata: Metadata, isSmall: boolean): Promise<NodeRef> {
+    const whole = isSmall ? await this.#options.reader?.read(path) : undefined
+    const leaves = await this.#leaves.openFile(path, whole)
+    const file =
+      whole === undefined
+        ? await importContent(readFileContent(path, this.#options), leaves, metadata, this.#options)
+        : await importSmall(whole, leaves, metadata, this.#options)
     await leaves.close()
     return file
   }

@@ -2,10 +2,12 @@
 
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { FsBlockStore } from '../../../src/blockstore/fs-blockstore.ts'
+import { DiskBlockStore } from '../../../src/blockstore/disk-blockstore.ts'
+import { MAX_PACKED_BYTES } from '../../../src/blockstore/pack-format.ts'
 import { sharding } from '../../../src/blockstore/sharding.ts'
 import { KiB } from '../../../src/common/units.ts'
 import { matchesCid } from '../../../src/dag/block.ts'
+import { openDatabase } from '../../../src/database/database.ts'
 import { randomBlock } from '../../support/blocks.ts'
 import { randomBytes } from '../../support/bytes.ts'
 import { runP2p, startServe } from '../../support/processes.ts'
@@ -14,7 +16,8 @@ import { brokenPromises } from '../repo-check.ts'
 
 const WRITERS = 8
 const PUTS = 200
-const BLOCK_BYTES = 64 * KiB
+/** In packs, and a file each. */
+const BLOCK_BYTES = [8 * KiB, MAX_PACKED_BYTES + 1]
 
 export const sameBlock: Campaign = {
   name: 'same-block',
@@ -30,12 +33,13 @@ export const sameBlock: Campaign = {
 
 async function inOneProcess({ folder, sample }: Ground, findings: Findings): Promise<void> {
   const blocks = join(folder, 'one-process')
-  const store = await FsBlockStore.open(blocks, {
+  const database = await openDatabase(join(folder, 'one-process-database'))
+  const store = await DiskBlockStore.open(blocks, database, {
     onCorrupt: (cid) => findings.violations.push(`one process: ${cid} was torn`),
   })
   const reading = readAll(blocks, findings)
   for (let put = 0; put < sample.count(PUTS); put++) {
-    const { cid, bytes } = randomBlock(`same block ${put}`, BLOCK_BYTES)
+    const { cid, bytes } = randomBlock(`same block ${put}`, bytesOf(put))
     const readers = Array.from({ length: WRITERS }, () => store.get(cid))
     const writers = Array.from({ length: WRITERS }, () => store.put(cid, bytes))
     await Promise.all([...writers, ...readers])
@@ -43,6 +47,8 @@ async function inOneProcess({ folder, sample }: Ground, findings: Findings): Pro
     if ((await store.get(cid)) === undefined) findings.violations.push(`one process: ${cid} is not there`)
   }
   findings.notes!.push(`one process: ${await reading.end()} reads of block files meanwhile`)
+  await store.close()
+  await database.close()
 }
 
 async function throughOneHolder({ folder, scope, sample }: Ground, findings: Findings): Promise<void> {
@@ -50,7 +56,7 @@ async function throughOneHolder({ folder, scope, sample }: Ground, findings: Fin
   const puts = sample.count(PUTS)
   await mkdir(tree)
   for (let put = 0; put < puts; put++) {
-    await writeFile(join(tree, String(put)), randomBytes(`through ${put}`, BLOCK_BYTES))
+    await writeFile(join(tree, String(put)), randomBytes(`through ${put}`, bytesOf(put)))
   }
   const holder = await startServe(scope, repo)
   const reading = readAll(join(repo, 'blocks'), findings)
@@ -63,6 +69,10 @@ async function throughOneHolder({ folder, scope, sample }: Ground, findings: Fin
   if (cids.size !== 1) findings.violations.push(`one holder: the CIDs differ: ${[...cids].join(' ')}`)
   findings.violations.push(...(await brokenPromises(repo, [...cids])))
   findings.points += WRITERS * puts
+}
+
+function bytesOf(put: number): number {
+  return BLOCK_BYTES[put % BLOCK_BYTES.length]!
 }
 
 /** Reads every block file under its final name, again and again, behind the store's back. */

@@ -1,9 +1,10 @@
 /** Commands that change what is kept, and the settings. */
 
-import { mkdir, readFile } from 'node:fs/promises'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { messageOf } from '../../../src/common/errors.ts'
 import { loadConfig } from '../../../src/repo/config.ts'
+import { randomBytes } from '../../support/bytes.ts'
 import { runP2p } from '../../support/processes.ts'
 import { brokenPromises } from '../repo-check.ts'
 import { makeTree } from './content.ts'
@@ -41,6 +42,10 @@ export const removePin: PrepareJob = async ({ folder }, template) => {
 
 export const collect: PrepareJob = async ({ folder }, template) => {
   const { removed, kept } = await addTwo(folder, template)
+  // With it most of the pack is dead, so that the rest of it moves.
+  const loose = join(folder, 'loose')
+  await writeFile(loose, randomBytes('loose', 50_000))
+  await withNode(template, (node) => node.add([{ path: loose }], { pin: false }))
   await runToEnd(template, ['pin', 'rm', removed])
   return {
     name: 'gc',

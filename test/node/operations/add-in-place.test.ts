@@ -33,3 +33,20 @@ test('of what stood at a path only that is known which is still there', async (t
   assert.equal(await treesAfter('first'), 1)
   assert.equal(await treesAfter('the second'), 1)
 })
+
+test('many small files are served from where they stand, and only as long as they are not changed', async (t) => {
+  const repo = await makeKeptRepo(t)
+  const folder = join(repo.folder, 'folder')
+  await mkdir(folder)
+  // More than one chunk each, by the last settings.
+  for (let index = 0; index < 300; index++) await writeFile(join(folder, `${index}`), randomBytes(`${index}`, 600))
+  await writeFile(join(folder, 'empty'), '')
+  for (const options of [{}, { inline: true }, { chunker: 'size-256' }]) {
+    await repo.add([{ path: folder }], { ...options, copy: false })
+    assert.deepEqual(await repo.check(), [])
+  }
+  await writeFile(join(folder, '17'), 'changed')
+  const problems = await repo.check()
+  assert.ok(problems.length > 0)
+  for (const problem of problems) assert.match(problem, /^(dangling-reference|missing-block) /)
+})
