@@ -87,7 +87,7 @@ test('a CAR file that lacks blocks is imported and not pinned; cid needs no repo
   assert.match(imported.stderr, /is not pinned: Block bafk\w+ is not in the local store\n/)
   const damaged = await runP2p(['car', 'import', '-'], { repo: other, stdin: [car.subarray(0, -1)] })
   assert.equal(damaged.code, 1)
-  assert.match(damaged.stderr, /^error: Not a valid CAR file, at byte \d+: the file ends too early\n/)
+  assert.match(damaged.stderr, /^error: Not a valid CAR file, at byte \d+: the file ends too early\n/m)
 
   const shown = await runP2p(['cid', EMPTY_FOLDER], { repo: '/dev/null/none' })
   assert.match(
