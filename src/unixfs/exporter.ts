@@ -17,6 +17,8 @@ import { isLeafStep, type LeafStep, type NodeStep, overlap, type Place, type Wal
 const WINDOW_BYTES = 48 * MiB
 /** A folder may say less than its files have: no more than so many of 2 MiB. */
 const WINDOW_LEAVES = 512
+/** Of those that come from a disk: each that waits for its turn takes memory. */
+const WINDOW_LOCAL_LEAVES = 64
 /** Leaves that occurred more than once are kept for their next place, so many at most. */
 const REPEATED_LEAVES = 4
 
@@ -50,6 +52,8 @@ export interface ExportOptions extends AbortOptions, WalkOptions {
   leaves: BlockReader
   /** A leaf that {@link leaves} gave is not looked at any more. */
   release: (leaf: Uint8Array) => void
+  /** Whether leaves have been taken from this machine alone so far, whose disk gains nothing by many at once. */
+  isLocal?: (() => boolean) | undefined
   /** Called with each inner node that has been read, before its children are asked for. */
   onNode: (cid: CID, block: Uint8Array) => Promise<void>
   /** Called once when the export fails: the readers' waiting fetches must reject, so that it can end. */
@@ -150,7 +154,8 @@ class Export {
   }
 
   #nextLeaf(): LeafStep | NodeStep | undefined {
-    if (this.#inFlightBytes >= WINDOW_BYTES || this.#tasks >= WINDOW_LEAVES) return undefined
+    const mostLeaves = this.#options.isLocal?.() === true ? WINDOW_LOCAL_LEAVES : WINDOW_LEAVES
+    if (this.#inFlightBytes >= WINDOW_BYTES || this.#tasks >= mostLeaves) return undefined
     return this.#walk.nextLeaf(this.#sink.windowEnd(), this.#tasks === 0)
   }
 

@@ -59,6 +59,20 @@ test('replaces a block file of the wrong length, as a power cut may leave', asyn
   assert.deepEqual(await readFile(pathOf(folder, cid)), Buffer.from(bytes))
 })
 
+test('a block that is put and removed many times at once is counted as what it is', async (t) => {
+  const counted = { blocks: 0, bytes: 0 }
+  const onChange = ({ blocks, bytes }: { blocks: number; bytes: number }) => {
+    counted.blocks += blocks
+    counted.bytes += bytes
+  }
+  const store = await FsBlockStore.open(await makeTempDir(t), { onChange })
+  const { cid, bytes } = randomBlock('counted', 3000)
+  await Promise.all(Array.from({ length: 20 }, () => store.put(cid, bytes)))
+  assert.deepEqual(counted, { blocks: 1, bytes: 3000 })
+  await Promise.all(Array.from({ length: 20 }, () => store.delete(cid)))
+  assert.deepEqual(counted, { blocks: 0, bytes: 0 })
+})
+
 test('moves a corrupt block aside, and tells once', async (t) => {
   const folder = await makeTempDir(t)
   const told: string[] = []

@@ -1,4 +1,4 @@
-/** A part of those campaigns that concern a process which goes on after a fault. */
+/** A part of those campaigns that concern a process which goes on after a fault, or is told to end. */
 
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
@@ -8,6 +8,7 @@ import { makeTempDir } from '../support/temp.ts'
 import type { Campaign } from './campaign.ts'
 import { databaseCalls } from './campaigns/database-calls.ts'
 import { fullDisks } from './campaigns/full-disks.ts'
+import { signals } from './campaigns/signals.ts'
 import { Sample } from './sample.ts'
 
 async function assertHolds(t: TestContext, { run, atLeast }: Campaign, oneOf: number): Promise<void> {
@@ -33,3 +34,6 @@ test(
   },
   (t) => assertHolds(t, databaseCalls, 100),
 )
+
+test('signals end add, get and serve, with the exit codes that they have, and all can go on', (t) =>
+  assertHolds(t, signals, 9))

@@ -20,6 +20,7 @@ import { killed } from './campaigns/killed.ts'
 import { powerLoss } from './campaigns/power-loss.ts'
 import { repoRaces } from './campaigns/repo-races.ts'
 import { sameBlock } from './campaigns/same-block.ts'
+import { signals } from './campaigns/signals.ts'
 import { Sample } from './sample.ts'
 
 const campaigns: readonly Campaign[] = [
@@ -32,6 +33,7 @@ const campaigns: readonly Campaign[] = [
   gcCycles,
   sameBlock,
   repoRaces,
+  signals,
 ]
 
 const USAGE = `usage: npm run test:faults -- [--sample <n>th] [--seed <text>] [${campaigns.map(({ name }) => name).join('|')}]…`

@@ -39,7 +39,7 @@ export const guards: readonly Guard[] = [
     text: '    await this.#writers.run(blockKey(cid), async () => {\n      try {\n        const present = await this.#sizeOf(cid)\n        if (present',
     replacement:
       '    await (async (_key: string, work: () => Promise<void>) => await work())(blockKey(cid), async () => {\n      try {\n        const present = await this.#sizeOf(cid)\n        if (present',
-    tests: ['blockstore/suite'],
+    tests: STORE_TESTS,
   },
   {
     name: 'a block that could not be verified is not stored',

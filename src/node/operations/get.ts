@@ -220,6 +220,7 @@ class Get {
       nodes: reader,
       leaves: reader,
       release: (leaf) => blocks.release(leaf),
+      isLocal: () => this.#fetching.session === undefined,
       onNode: (cid, block) => this.#storeNode(cid, block),
       onFailure: () => {
         void this.#fetching.session?.close()
