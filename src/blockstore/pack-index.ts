@@ -22,8 +22,48 @@ export interface IndexedEnd {
   offset: number
 }
 
-interface Unsettled extends PackPlace {
+interface ShardedKey {
   shard: string
+  key: BlockKey
+}
+
+/** Places in memory. */
+class Places {
+  readonly #shards = new Map<string, Map<BlockKey, PackPlace>>()
+  size = 0
+
+  get(shard: string, key: BlockKey): PackPlace | undefined {
+    return this.#shards.get(shard)?.get(key)
+  }
+
+  set(shard: string, key: BlockKey, place: PackPlace): void {
+    let places = this.#shards.get(shard)
+    if (places === undefined) {
+      places = new Map()
+      this.#shards.set(shard, places)
+    }
+    if (!places.has(key)) this.size++
+    places.set(key, place)
+  }
+
+  delete(shard: string, key: BlockKey): void {
+    const places = this.#shards.get(shard)
+    if (places?.delete(key) !== true) return
+    this.size--
+    if (places.size === 0) this.#shards.delete(shard)
+  }
+
+  shards(): Iterable<string> {
+    return this.#shards.keys()
+  }
+
+  in(shard: string): Iterable<[BlockKey, PackPlace]> {
+    return this.#shards.get(shard) ?? []
+  }
+
+  *all(): Generator<[shard: string, key: BlockKey, place: PackPlace]> {
+    for (const [shard, places] of this.#shards) for (const [key, place] of places) yield [shard, key, place]
+  }
 }
 
 export class PackIndex {
@@ -31,11 +71,11 @@ export class PackIndex {
   readonly #places: Space
   readonly #ends: Space
   /** Blocks of which the database does not know this place yet; the first of these are about to be written. */
-  #settling = new Map<BlockKey, Unsettled>()
-  #recent = new Map<BlockKey, Unsettled>()
+  #settling = new Places()
+  #recent = new Places()
   #end: IndexedEnd = { pack: 0, offset: 0 }
-  readonly #lookups = new Batcher((keys: BlockKey[]) => this.#getMany(keys))
-  readonly #removals = new Batcher((keys: BlockKey[]) => this.#delMany(keys))
+  readonly #lookups = new Batcher((blocks: ShardedKey[]) => this.#getMany(blocks))
+  readonly #removals = new Batcher((blocks: ShardedKey[]) => this.#delMany(blocks))
   /** Of writes to the database. */
   readonly #lock = new KeyedLock()
 
@@ -54,12 +94,13 @@ export class PackIndex {
 
   /** @throws P2PError `io` */
   async lookup(key: BlockKey): Promise<PackPlace | undefined> {
-    return this.#recent.get(key) ?? this.#settling.get(key) ?? (await this.#lookups.add(key))
+    const shard = shardOf(key)
+    return this.#recent.get(shard, key) ?? this.#settling.get(shard, key) ?? (await this.#lookups.add({ shard, key }))
   }
 
   /** The block lies here from now on; the database learns it from {@link settle}. */
   set(key: BlockKey, place: PackPlace): void {
-    this.#recent.set(key, { ...place, shard: shardOf(key) })
+    this.#recent.set(shardOf(key), key, place)
   }
 
   /** Blocks that the database does not know of. */
@@ -69,8 +110,9 @@ export class PackIndex {
 
   /** What was set before the call is what {@link settle} writes. */
   beginSettling(): void {
-    for (const [key, place] of this.#recent) this.#settling.set(key, place)
-    this.#recent = new Map()
+    if (this.#settling.size === 0) this.#settling = this.#recent
+    else for (const [shard, key, place] of this.#recent.all()) this.#settling.set(shard, key, place)
+    this.#recent = new Places()
   }
 
   /**
@@ -81,12 +123,12 @@ export class PackIndex {
    */
   async settle(end: IndexedEnd): Promise<void> {
     await this.#lock.run('index', async () => {
-      const places = Array.from(this.#settling, ([key, place]): SpaceWrite => {
-        return { space: this.#places, type: 'put', key: recordKey(place.shard, key), value: encodePlace(place) }
+      const places = Array.from(this.#settling.all(), ([shard, key, place]): SpaceWrite => {
+        return { space: this.#places, type: 'put', key: recordKey(shard, key), value: encodePlace(place) }
       })
       await this.#database.write([...places, this.#putEnd(end)])
       this.#end = end
-      this.#settling = new Map()
+      this.#settling = new Places()
     })
   }
 
@@ -99,9 +141,9 @@ export class PackIndex {
   forgetUnsettled(pack: number): [key: BlockKey, place: PackPlace][] {
     const forgotten: [BlockKey, PackPlace][] = []
     for (const places of [this.#settling, this.#recent]) {
-      for (const [key, place] of places) {
+      for (const [shard, key, place] of places.all()) {
         if (place.pack !== pack) continue
-        places.delete(key)
+        places.delete(shard, key)
         forgotten.push([key, place])
       }
     }
@@ -110,15 +152,16 @@ export class PackIndex {
 
   /** @throws P2PError `io`, `disk-full` */
   async remove(key: BlockKey): Promise<void> {
-    this.#recent.delete(key)
-    this.#settling.delete(key)
-    await this.#removals.add(key)
+    const shard = shardOf(key)
+    this.#recent.delete(shard, key)
+    this.#settling.delete(shard, key)
+    await this.#removals.add({ shard, key })
   }
 
   /** Shards that have blocks, in no order. */
   async shards(): Promise<string[]> {
     const shards = new Set<string>()
-    for (const places of [this.#settling, this.#recent]) for (const { shard } of places.values()) shards.add(shard)
+    for (const places of [this.#settling, this.#recent]) for (const shard of places.shards()) shards.add(shard)
     let shard = await this.#shardAfter('')
     for (; shard !== undefined; shard = await this.#shardAfter(shard)) shards.add(shard)
     return [...shards]
@@ -127,10 +170,7 @@ export class PackIndex {
   /** The blocks of a shard. Those that move or go meanwhile may be told as they were. */
   async blocksIn(shard: string): Promise<Map<BlockKey, PackPlace>> {
     // In this order, since what memory knows moves from here into the database.
-    const unsettled = new Map<BlockKey, PackPlace>()
-    for (const places of [this.#settling, this.#recent]) {
-      for (const [key, place] of places) if (place.shard === shard) unsettled.set(key, place)
-    }
+    const unsettled = [...this.#settling.in(shard), ...this.#recent.in(shard)]
     const blocks = new Map<BlockKey, PackPlace>()
     for await (const [record, value] of this.#places.iterate({ prefix: Buffer.from(shard) })) {
       blocks.set(keyOfMultihash(record.subarray(SHARD_BYTES)), decodePlace(value))
@@ -152,15 +192,15 @@ export class PackIndex {
     return { space: this.#ends, type: 'put', key: END_RECORD, value: Buffer.from(JSON.stringify(end)) }
   }
 
-  async #getMany(keys: BlockKey[]): Promise<(PackPlace | undefined)[]> {
-    const values = await this.#places.getMany(keys.map((key) => recordKey(shardOf(key), key)))
+  async #getMany(blocks: ShardedKey[]): Promise<(PackPlace | undefined)[]> {
+    const values = await this.#places.getMany(blocks.map(({ shard, key }) => recordKey(shard, key)))
     return values.map((value) => value && decodePlace(value))
   }
 
-  async #delMany(keys: BlockKey[]): Promise<undefined[]> {
-    const records = keys.map((key) => ({ type: 'del' as const, key: recordKey(shardOf(key), key) }))
+  async #delMany(blocks: ShardedKey[]): Promise<undefined[]> {
+    const records = blocks.map(({ shard, key }) => ({ type: 'del' as const, key: recordKey(shard, key) }))
     await this.#lock.run('index', () => this.#places.batch(records))
-    return new Array(keys.length).fill(undefined)
+    return new Array(blocks.length).fill(undefined)
   }
 }
 

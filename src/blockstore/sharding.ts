@@ -10,6 +10,9 @@ import * as Digest from 'multiformats/hashes/digest'
 import { type BlockKey, multihashOfKey, rawCid } from '../dag/cid.ts'
 
 export const EXTENSION = '.data'
+/** Of base32, five bits a character. */
+const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567'
+const BITS = 5
 
 /** What the library asks of a layout. */
 export const sharding = {
@@ -32,11 +35,15 @@ export function shardOf(key: BlockKey): string {
   return shardOfMultihash(multihashOfKey(key))
 }
 
-/** The shard alone, from the end of the name: most blocks that a download looks for are in none that is there. */
+/** The shard alone, without the name: asked for each block that is looked for, most of which are not here. */
 export function shardOfMultihash(multihash: Uint8Array): string {
-  // Five bytes are eight characters, so that what comes before does not matter.
-  const tail = multihash.subarray(5 * Math.max(0, Math.ceil(multihash.byteLength / 5) - 2))
-  return shardOfName(base32upper.encode(tail))
+  const characters = Math.ceil((8 * multihash.byteLength) / BITS)
+  // Two characters are ten bits, which lie in three bytes at most.
+  const firstBit = BITS * (characters - 3)
+  const start = firstBit >> 3
+  const bytes = (multihash[start]! << 16) | (multihash[start + 1]! << 8) | (multihash[start + 2] ?? 0)
+  const both = bytes >> (24 - 2 * BITS - (firstBit & 7))
+  return ALPHABET.charAt((both >> BITS) & 31) + ALPHABET.charAt(both & 31)
 }
 
 /** The last character of a SHA2-256 carries two bits only; the two before it make 1,024 shards, as in flatfs. */

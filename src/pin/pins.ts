@@ -8,6 +8,7 @@
 
 import { CID } from 'multiformats/cid'
 import type { Clock } from '../common/clock.ts'
+import { mapBounded } from '../common/concurrency.ts'
 import { P2PError } from '../common/errors.ts'
 import { KeyedLock } from '../common/keyed-lock.ts'
 import { type BlockKey, blockKey, RAW } from '../dag/cid.ts'
@@ -41,6 +42,9 @@ export interface NewPin extends Pick<Pin, 'cid' | 'name' | 'bytes' | 'kind' | 'i
 }
 
 type PinRecord = Omit<Pin, 'cid'> & { cid: string }
+
+/** The database does together what is asked of it at once. */
+const REMOVED_AT_ONCE = 64
 
 /** What one kind of pin says more than another. */
 const STRENGTH: Record<PinKind, number> = { kept: 0, direct: 1, recursive: 2 }
@@ -175,7 +179,9 @@ export class Pins {
    */
   async removeUnheld(keys: readonly BlockKey[], remove: (key: BlockKey) => Promise<void>): Promise<void> {
     const section = this.#sweep.then(async () => {
-      for (const key of keys) if (!(await this.isHeld(key))) await remove(key)
+      await mapBounded(keys, REMOVED_AT_ONCE, async (key) => {
+        if (!(await this.isHeld(key))) await remove(key)
+      })
     })
     this.#sweep = section.catch(() => {})
     await section
