@@ -15,7 +15,6 @@ import type { BlockReader } from '../../dag/block.ts'
 import { BlockSet } from '../../dag/block-set.ts'
 import { blockKey } from '../../dag/cid.ts'
 import { codecName } from '../../dag/codecs.ts'
-import { linksOf } from '../../dag/links.ts'
 import { parseRef, type Ref } from '../../dag/ref.ts'
 import type { BlockService } from '../../exchange/blockservice.ts'
 import type { SessionStats } from '../../exchange/exchange.ts'
@@ -217,7 +216,7 @@ class Get {
       nodes: reader,
       leaves: reader,
       release: (leaf) => blocks.release(leaf),
-      onNode: (cid, block) => this.#storeNode(cid, block),
+      onNode: (cid, block, links) => this.#storeNode(cid, block, links),
       onFailure: () => {
         void this.#fetching.session?.close()
         if (output instanceof StreamOutput) output.cancel(new P2PError('aborted', 'The download has failed'))
@@ -236,8 +235,8 @@ class Get {
     this.#fetching.signal.throwIfAborted()
   }
 
-  async #storeNode(cid: CID, block: Uint8Array): Promise<void> {
-    await this.#hold.add([cid, ...linksOf(cid, block)])
+  async #storeNode(cid: CID, block: Uint8Array, links: CID[]): Promise<void> {
+    await this.#hold.add([cid, ...links])
     await this.#parts.store.put(cid, block)
     this.#fetching.exchange?.blockStored(blockKey(cid), block.byteLength)
   }
