@@ -66,6 +66,14 @@ export function decodeNode(cid: CID, bytes: Uint8Array): DecodedNode {
   }
 }
 
+/** The blocks that the node names, as `linksOf` reads them from its bytes; in no order. */
+export function linksIn(node: DecodedNode): CID[] {
+  if (node.kind === 'file') return node.children.map(({ cid }) => cid)
+  if (node.kind === 'directory') return node.entries.map(({ cid }) => cid)
+  if (node.kind === 'shard') return [...node.entries.map(({ cid }) => cid), ...node.subShards]
+  return []
+}
+
 function decodeDagPb(bytes: Uint8Array): DecodedNode {
   const names = readLinkNames(bytes)
   const node = dagPb.decode(bytes)

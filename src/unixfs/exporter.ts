@@ -9,7 +9,7 @@ import { P2PError } from '../common/errors.ts'
 import { MiB } from '../common/units.ts'
 import { type BlockReader, MAX_BLOCK_BYTES } from '../dag/block.ts'
 import { type BlockKey, blockKey } from '../dag/cid.ts'
-import { type DecodedNode, decodeNode, type NodeMetadata } from './decode.ts'
+import { type DecodedNode, decodeNode, linksIn, type NodeMetadata } from './decode.ts'
 import { type Found, Walk, type WalkOptions } from './walk.ts'
 import { isLeafStep, type LeafStep, type NodeStep, overlap, type Place, type WalkFile } from './walk-steps.ts'
 
@@ -54,8 +54,8 @@ export interface ExportOptions extends AbortOptions, WalkOptions {
   release: (leaf: Uint8Array) => void
   /** Whether leaves have been taken from this machine alone so far, whose disk gains nothing by many at once. */
   isLocal?: (() => boolean) | undefined
-  /** Called with each inner node that has been read, before its children are asked for. */
-  onNode: (cid: CID, block: Uint8Array) => Promise<void>
+  /** Called with each inner node that has been read, and what it links to, before its children are asked for. */
+  onNode: (cid: CID, block: Uint8Array, links: CID[]) => Promise<void>
   /** Called once when the export fails: the readers' waiting fetches must reject, so that it can end. */
   onFailure: () => void
   /** Called with each block that is no part of a file tree, before it is written as a file of its own. */
@@ -167,7 +167,7 @@ class Export {
     try {
       const block = await this.#options.nodes.fetch(cid, weight > 0 ? { expectedBytes: weight } : {})
       const node = decodeNode(cid, block)
-      if (node.kind !== 'leaf' && node.kind !== 'opaque') await this.#options.onNode(cid, block)
+      if (node.kind !== 'leaf' && node.kind !== 'opaque') await this.#options.onNode(cid, block, linksIn(node))
       const folder = folderOf(step, node)
       if (folder !== undefined) await this.#sink.makeFolder(folder, node.metadata)
       const found = this.#walk.resolve(step, node, block.byteLength)

@@ -5,9 +5,10 @@ import { CID } from 'multiformats/cid'
 import * as Digest from 'multiformats/hashes/digest'
 import { hasCode } from '../../src/common/errors.ts'
 import { parseCid, RAW } from '../../src/dag/cid.ts'
-import { MAX_LINKS } from '../../src/dag/links.ts'
-import { type DecodedNode, decodeNode } from '../../src/unixfs/decode.ts'
+import { linksOf, MAX_LINKS } from '../../src/dag/links.ts'
+import { type DecodedNode, decodeNode, linksIn } from '../../src/unixfs/decode.ts'
 import { encodeUnixfs, type UnixfsData } from '../../src/unixfs/unixfs-data.ts'
+import { rawBlock } from '../support/blocks.ts'
 
 const NODE = parseCid('bafybeiczsscdsbs7ffqz55asqdf3smv6klcw3gofszvwlyarci47bgf354')
 const LEAF = parseCid('bafkreifzjut3te2nhyekklss27nh3k72ysco7y32koao5eei66wof36n5e')
@@ -49,6 +50,32 @@ function field(number: number, bytes: Uint8Array): Uint8Array {
   assert.ok(bytes.length < 128)
   return Buffer.concat([Uint8Array.of(number * 8 + 2, bytes.length), bytes])
 }
+
+test('every link of a node is among those that its description names', () => {
+  const [first, second, third] = ['first', 'second', 'third'].map((text) => rawBlock(Buffer.from(text)).cid)
+  const names = [
+    { name: 'a', cid: first! },
+    { name: 'b', cid: second! },
+    // One that is refused later.
+    { name: '..', cid: third! },
+  ]
+  const parts = names.map(({ cid }) => ({ cid, tsize: 5 }))
+  const inBuckets = [
+    { name: '00a', cid: first! },
+    { name: '01', cid: second! },
+    { name: '02..', cid: third! },
+  ]
+  const nodes = [
+    block({ type: 'directory', blockSizes: [] }, names),
+    block({ type: 'file', fileSize: 15, blockSizes: [5, 5, 5] }, parts),
+    block({ type: 'hamt-shard', hashType: 0x22, fanout: 256, data: Uint8Array.of(0b111), blockSizes: [] }, inBuckets),
+    block({ type: 'symlink', data: Buffer.from('target'), blockSizes: [] }),
+  ]
+  const textsOf = (cids: CID[]) => cids.map(String).toSorted()
+  for (const node of nodes) {
+    assert.deepEqual(textsOf(linksIn(decodeNode(NODE, node))), textsOf(linksOf(NODE, node)))
+  }
+})
 
 test('leaves: raw blocks and UnixFS files without links', () => {
   const content = Uint8Array.from(Buffer.from('abc'))

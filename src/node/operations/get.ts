@@ -11,12 +11,11 @@ import { collectGarbageSoon } from '../../common/collect-garbage.ts'
 import { P2PError } from '../../common/errors.ts'
 import type { KeyedLock } from '../../common/keyed-lock.ts'
 import type { GetPhase, HeldBackBy, OnProgress } from '../../common/progress.ts'
-import { GiB, MiB, SECOND_MS } from '../../common/units.ts'
+import { GiB, SECOND_MS } from '../../common/units.ts'
 import type { BlockReader } from '../../dag/block.ts'
 import { BlockSet } from '../../dag/block-set.ts'
 import { blockKey } from '../../dag/cid.ts'
 import { codecName } from '../../dag/codecs.ts'
-import { linksOf } from '../../dag/links.ts'
 import { parseRef, type Ref } from '../../dag/ref.ts'
 import type { BlockService } from '../../exchange/blockservice.ts'
 import type { SessionStats } from '../../exchange/exchange.ts'
@@ -37,8 +36,12 @@ import type { GetOptions, GetResult, GetTarget } from '../api.ts'
 import { heldBackBy, type LoadSample } from './bottleneck.ts'
 import { Fetching, type FetchingParts } from './fetching.ts'
 
-/** A record in the DHT outlives its download by two days, and sends others to a node that has gone. */
-const MIN_ANNOUNCED_BYTES = 16 * MiB
+/**
+ * A record in the DHT outlives its download by two days, and sends others to a node that has gone: only what has run for
+ * a while and has as long to go is announced.
+ */
+const ANNOUNCE_AFTER_MS = 1.5 * SECOND_MS
+const ANNOUNCED_IF_LEFT_MS = 10 * SECOND_MS
 /** Content that leaves a few megabytes of garbage. */
 const COLLECT_EVERY_BYTES = GiB
 /** What is shown is that of the last few seconds. */
@@ -221,7 +224,7 @@ class Get {
       leaves: reader,
       release: (leaf) => blocks.release(leaf),
       isLocal: () => this.#fetching.session === undefined,
-      onNode: (cid, block) => this.#storeNode(cid, block),
+      onNode: (cid, block, links) => this.#storeNode(cid, block, links),
       onFailure: () => {
         void this.#fetching.session?.close()
         if (output instanceof StreamOutput) output.cancel(new P2PError('aborted', 'The download has failed'))
@@ -235,7 +238,6 @@ class Get {
         if (rounds(progress) > rounds(this.#exported)) collectGarbageSoon()
         this.#exported = progress
         if (progress.totalBytes !== null) this.#phase = 'downloading'
-        this.#announce(progress)
       },
       range: this.#stream?.range,
       signal: this.#fetching.signal,
@@ -243,8 +245,8 @@ class Get {
     this.#fetching.signal.throwIfAborted()
   }
 
-  async #storeNode(cid: CID, block: Uint8Array): Promise<void> {
-    await this.#hold.add([cid, ...linksOf(cid, block)])
+  async #storeNode(cid: CID, block: Uint8Array, links: CID[]): Promise<void> {
+    await this.#hold.add([cid, ...links])
     await this.#parts.store.put(cid, block)
     this.#fetching.exchange?.blockStored(blockKey(cid), block.byteLength)
   }
@@ -259,11 +261,13 @@ class Get {
   }
 
   /** Tells others that they can have it from here too, unless it will be over before they have come. */
-  #announce({ totalBytes }: ExportProgress): void {
+  #announceIfItLasts(etaSeconds: number | null): void {
     const { seed = true, target } = this.#options
     // What goes to a stream is not kept.
     if (!seed || target.kind === 'stream') return
-    if (totalBytes === null || totalBytes >= MIN_ANNOUNCED_BYTES) this.#fetching.sources?.announce()
+    const leftMs = etaSeconds === null ? Number.POSITIVE_INFINITY : etaSeconds * SECOND_MS
+    const hasRunMs = this.#parts.clock.monotonicMs() - this.#startedAt
+    if (hasRunMs >= ANNOUNCE_AFTER_MS && leftMs >= ANNOUNCED_IF_LEFT_MS) this.#fetching.sources?.announce()
   }
 
   /** Leaves go into the store as well. */
@@ -343,13 +347,15 @@ class Get {
     }
     // What an earlier run has left is no speed.
     const rate = this.#rate(stats?.bytes ?? bytes)
+    const etaSeconds = totalBytes === null || rate === 0 ? null : Math.ceil((totalBytes - bytes) / rate)
+    if (this.#phase !== 'finishing' && stats !== undefined && stats.bytes > 0) this.#announceIfItLasts(etaSeconds)
     this.#onProgress({
       type: 'progress',
       phase: this.#currentPhase(stats),
       bytes,
       totalBytes,
       bytesPerSecond: rate,
-      etaSeconds: totalBytes === null || rate === 0 ? null : Math.ceil((totalBytes - bytes) / rate),
+      etaSeconds,
       duplicateBytes: stats?.duplicateBytes ?? 0,
       heldBackBy: this.#heldBackBy(stats),
       peers: (stats?.peers ?? []).map(({ rttMs, ...peer }) => ({ ...peer, rttMs: rttMs ?? null })),
