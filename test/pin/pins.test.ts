@@ -166,3 +166,35 @@ test('many blocks are held while they are written to the index, and after', asyn
   await pins.remove(root)
   assert.equal(await pins.isHeld(blockKey(root)), false)
 })
+
+test('a pin is synced before it is acknowledged, and so is its end', async (t) => {
+  const { database, pins } = await open(t)
+  const write = database.write.bind(database)
+  const syncs: (boolean | undefined)[] = []
+  database.write = async (writes, options) => {
+    syncs.push(options?.sync)
+    await write(writes, options)
+  }
+  const { cid } = randomBlock('synced', 10)
+  await keep(pins, { cid, bytes: 10, kind: 'recursive' })
+  assert.deepEqual(syncs.splice(0), [true])
+  await pins.remove(cid)
+  assert.deepEqual(syncs, [true])
+})
+
+test('whoever begins to hold a block waits while it may be removed', async (t) => {
+  const { pins } = await open(t)
+  const { cid } = randomBlock('removed', 10)
+  const events: string[] = []
+  let held: Promise<void> | undefined
+  await pins.holding(async (hold) => {
+    await pins.removeUnheld([blockKey(cid)], async () => {
+      held = hold.add([cid]).then(() => void events.push('held'))
+      // Longer than it takes to find that nobody removes anything.
+      await pins.has(cid)
+      events.push('removed')
+    })
+    await held
+  })
+  assert.deepEqual(events, ['removed', 'held'])
+})

@@ -31,6 +31,8 @@ interface Site {
   leaf: CID
   /** Blocks that were put since. */
   put: Set<string>
+  /** Writes, syncs and pins, in their order. */
+  calls: string[]
   store: BlockStore
 }
 
@@ -42,19 +44,30 @@ async function makeSite(t: TestContext): Promise<Site> {
   const { cid: root } = await buildDirectory([entryOf('..', refused), entryOf('other', other)], repo.blocks)
   const { store } = repo
   const put = new Set<string>()
+  const calls: string[] = []
+  const { pins } = repo
+  const add = pins.add.bind(pins)
+  pins.add = async (...call) => {
+    calls.push('pin')
+    await add(...call)
+  }
   const noting: BlockStore = {
     has: (...call) => store.has(...call),
     size: (...call) => store.size(...call),
     get: (...call) => store.get(...call),
     put: async (cid, ...rest) => {
       put.add(cid.toString())
+      calls.push('put')
       await store.put(cid, ...rest)
     },
     delete: (...call) => store.delete(...call),
-    sync: (...call) => store.sync(...call),
+    sync: async (...call) => {
+      calls.push('sync')
+      await store.sync(...call)
+    },
     keys: (...call) => store.keys(...call),
   }
-  return { repo, root, leaf: refused.cid, put, store: noting }
+  return { repo, root, leaf: refused.cid, put, calls, store: noting }
 }
 
 function partsOf({ repo: { references, pins }, store }: Site) {
@@ -108,3 +121,13 @@ test('pin add of what is pinned already reads no leaf', async (t) => {
   await WAYS['pin add']!(site)
   assert.ok(!site.put.has(site.leaf.toString()))
 })
+
+for (const [way, pin] of Object.entries(WAYS)) {
+  test(`${way} makes all that it has put durable before it pins the root`, async (t) => {
+    const site = await makeSite(t)
+    await pin(site)
+    const lastPut = site.calls.lastIndexOf('put')
+    const pinned = site.calls.indexOf('pin')
+    assert.ok(lastPut !== -1 && site.calls.slice(lastPut, pinned).includes('sync'), site.calls.join())
+  })
+}
