@@ -35,6 +35,8 @@ const BACKGROUND_BLOCKS = 32 * KiB
 /** A pack of which less than this part is blocks that are here gives them up to another. */
 const LIVE_PART = 0.5
 const MOVED_AT_ONCE = 64
+/** Written in one go. */
+const WRITE_BYTES = 4 * MiB
 
 export interface PackStoreOptions {
   onChange?: ((change: StoreChange) => void) | undefined
@@ -67,7 +69,11 @@ export class PackStore {
     this.#lost = new LostBlocks(isAwaited)
     this.#writer = new PackWriter(folder, {
       packBytes,
-      onWritten: (key, place) => this.#index.set(key, place),
+      onWritten: (key, place) => {
+        this.#index.set(key, place)
+        // At once: a sync that fails in a moment may lose it again.
+        this.#lost.delete(key)
+      },
       onLost: (pack, error) => {
         for (const [key, { length }] of this.#index.forgetUnsettled(pack)) {
           this.#lost.add(key, error)
@@ -117,10 +123,9 @@ export class PackStore {
     await this.#writers.run(key, async () => {
       const present = await this.#index.lookup(key)
       if (present?.length === bytes.byteLength && (await this.#holds(cid, bytes))) return
-      await this.#appends.add({ key, bytes })
+      await this.#write({ key, bytes })
       this.#changed(key, present === undefined ? 1 : 0, bytes.byteLength - (present?.length ?? 0))
     })
-    this.#lost.delete(key)
     await this.#syncIfEnough()
   }
 
@@ -204,7 +209,7 @@ export class PackStore {
       if (place === undefined || !victims.has(place.pack)) return
       try {
         const bytes = await this.#getOrSetAside(cid)
-        if (bytes !== undefined) await this.#appends.add({ key, bytes })
+        if (bytes !== undefined) await this.#write({ key, bytes })
       } catch (error) {
         // It may be readable another time.
         if (!hasCode(error, 'io')) throw error
@@ -248,10 +253,23 @@ export class PackStore {
     this.#changed(key, -1, -length)
   }
 
-  async #append(blocks: PackedBlock[]): Promise<undefined[]> {
-    await this.#writer.append(blocks)
-    for (const { bytes } of blocks) this.#unsyncedBytes += bytes.byteLength
-    return new Array(blocks.length).fill(undefined)
+  async #write(block: PackedBlock): Promise<void> {
+    const failure = await this.#appends.add(block)
+    if (failure !== undefined) throw failure.reason
+    this.#unsyncedBytes += block.bytes.byteLength
+  }
+
+  /** What failed for each of them. */
+  async #append(blocks: PackedBlock[]): Promise<({ reason: unknown } | undefined)[]> {
+    const outcomes: ({ reason: unknown } | undefined)[] = []
+    for (const portion of inPortions(blocks)) {
+      const failure = await this.#writer.append(portion).then(
+        () => undefined,
+        (reason) => ({ reason }),
+      )
+      outcomes.push(...portion.map(() => failure))
+    }
+    return outcomes
   }
 
   /**
@@ -306,4 +324,18 @@ export class PackStore {
   #changed(key: BlockKey, blocks: number, bytes: number): void {
     this.#options.onChange?.({ shard: shardOf(key), blocks, bytes })
   }
+}
+
+function* inPortions(blocks: readonly PackedBlock[]): Generator<PackedBlock[]> {
+  let portion: PackedBlock[] = []
+  let bytes = 0
+  for (const block of blocks) {
+    portion.push(block)
+    bytes += block.bytes.byteLength
+    if (bytes < WRITE_BYTES) continue
+    yield portion
+    portion = []
+    bytes = 0
+  }
+  if (portion.length > 0) yield portion
 }

@@ -11,8 +11,6 @@ import { decodeRecords, encodeRecords, PACK_HEADER, type PackedBlock, type PackP
 import type { IndexedEnd } from './pack-index.ts'
 
 const PACK_BYTES = 64 * MiB
-/** Written in one go. */
-const WRITE_BYTES = 4 * MiB
 const EXTENSION = '.car'
 const NAME = /^(\d{1,9})\.car$/
 const APPEND = 'append'
@@ -89,9 +87,9 @@ export class PackWriter {
     }
   }
 
-  /** @throws P2PError `io`, `disk-full`; blocks that were told of as written stay so */
+  /** Writes all of them or none. @throws P2PError `io`, `disk-full` */
   async append(blocks: readonly PackedBlock[]): Promise<void> {
-    for (const portion of inPortions(blocks)) await this.#lock.run(APPEND, () => this.#appendAtOnce(portion))
+    await this.#lock.run(APPEND, () => this.#append(blocks))
   }
 
   /**
@@ -170,7 +168,7 @@ export class PackWriter {
     return headerBytes + next.value
   }
 
-  async #appendAtOnce(blocks: readonly PackedBlock[]): Promise<void> {
+  async #append(blocks: readonly PackedBlock[]): Promise<void> {
     const pack = await this.#packToWrite()
     const { records, offsets } = encodeRecords(blocks)
     try {
@@ -273,18 +271,4 @@ async function writeAt(handle: FileHandle, bytes: Uint8Array, offset: number): P
   while (done < bytes.byteLength) {
     done += (await handle.write(bytes, done, bytes.byteLength - done, offset + done)).bytesWritten
   }
-}
-
-function* inPortions(blocks: readonly PackedBlock[]): Generator<PackedBlock[]> {
-  let portion: PackedBlock[] = []
-  let bytes = 0
-  for (const block of blocks) {
-    portion.push(block)
-    bytes += block.bytes.byteLength
-    if (bytes < WRITE_BYTES) continue
-    yield portion
-    portion = []
-    bytes = 0
-  }
-  if (portion.length > 0) yield portion
 }
