@@ -31,7 +31,7 @@ export class MemoryBlockStore implements BlockStore {
     options?.signal?.throwIfAborted()
     assertAllowedCid(cid)
     // What they were read into is used again.
-    if (!isIdentity(cid)) this.blocks.set(blockKey(cid), Uint8Array.from(bytes))
+    if (!isIdentity(cid)) this.blocks.set(blockKey(cid), Buffer.from(bytes))
   }
 
   async delete(cid: CID, options?: AbortOptions): Promise<void> {
