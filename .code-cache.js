@@ -48,8 +48,11 @@ async function runCommands(work) {
   // Of two that run at once the code of the one that ends first would be lost.
   const { address, stop } = await serve(asEver, seeder)
   const get = ['get', cid, '-o', join(work, 'copy'), '--peer', address]
-  await linesOf(start(recorded, join(work, 'receiver'), get))
-  await stop()
+  try {
+    await linesOf(start(recorded, join(work, 'receiver'), get))
+  } finally {
+    await stop()
+  }
 }
 
 async function serve(command, repo) {

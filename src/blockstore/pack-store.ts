@@ -35,6 +35,8 @@ const BACKGROUND_BLOCKS = 32 * KiB
 /** A pack of which less than this part is blocks that are here gives them up to another. */
 const LIVE_PART = 0.5
 const MOVED_AT_ONCE = 64
+/** What may be there twice while packs are emptied, by default. */
+const MOVED_TOGETHER_BYTES = 64 * MiB
 /** Written in one go. */
 const WRITE_BYTES = 4 * MiB
 
@@ -156,13 +158,20 @@ export class PackStore {
 
   /**
    * Gives back the space of blocks that are here no more: what is left in packs that are mostly dead moves to another, and
-   * they are removed. Others may put, get and delete meanwhile.
+   * they are removed, a few at a time, so that it needs little room for what it frees. Others may put, get and delete
+   * meanwhile.
    *
    * @throws P2PError `io`, `disk-full`; the signal's reason when aborted
    */
   async reclaim({ signal }: AbortOptions = {}): Promise<void> {
-    const victims = await this.#mostlyDead()
-    if (victims.size === 0) return
+    for (const victims of await this.#mostlyDead()) {
+      signal?.throwIfAborted()
+      await this.#empty(victims, signal)
+    }
+  }
+
+  /** Moves what is left in the packs, and removes them. */
+  async #empty(victims: Set<number>, signal: AbortSignal | undefined): Promise<void> {
     for (const pack of victims) await this.#writer.retire(pack)
     for await (const blocks of this.#shards()) {
       signal?.throwIfAborted()
@@ -190,16 +199,32 @@ export class PackStore {
     for (const shard of await this.#index.shards()) yield await this.#index.blocksIn(shard)
   }
 
-  async #mostlyDead(): Promise<Set<number>> {
+  /** Packs to be emptied, the deadest first, those together that have no more than a pack's worth of live blocks. */
+  async #mostlyDead(): Promise<Set<number>[]> {
     const live = new Map<number, number>()
     for await (const blocks of this.#shards()) {
       for (const [key, { pack, length }] of blocks) live.set(pack, (live.get(pack) ?? 0) + recordLength(key, length))
     }
-    const dead = new Set<number>()
+    const dead: { pack: number; bytes: number }[] = []
     for (const pack of await this.#writer.packs()) {
-      if ((live.get(pack) ?? 0) < LIVE_PART * (await this.#sizeOf(pack))) dead.add(pack)
+      const bytes = live.get(pack) ?? 0
+      if (bytes < LIVE_PART * (await this.#sizeOf(pack))) dead.push({ pack, bytes })
     }
-    return dead
+    dead.sort((one, other) => one.bytes - other.bytes)
+    const most = this.#options.packBytes ?? MOVED_TOGETHER_BYTES
+    const rounds: Set<number>[] = []
+    let movedBytes = 0
+    for (const { pack, bytes } of dead) {
+      movedBytes += bytes
+      const isFree = bytes === 0
+      // What costs nothing goes before anything is copied.
+      if (rounds.length === 0 || (!isFree && (movedBytes === bytes || movedBytes > most))) {
+        rounds.push(new Set())
+        movedBytes = bytes
+      }
+      rounds.at(-1)!.add(pack)
+    }
+    return rounds
   }
 
   async #move(key: BlockKey, victims: ReadonlySet<number>): Promise<void> {

@@ -144,7 +144,8 @@ export class PackWriter {
     const path = this.pathOf(number)
     try {
       const { size } = await stat(path)
-      if (size <= indexedEnd) return size === indexedEnd ? size : NOWHERE
+      // A new pack of which a power cut has left only the name has no header.
+      if (size <= indexedEnd) return size === indexedEnd && size > 0 ? size : NOWHERE
       const handle = await openFile(path, 'r+')
       const pack: OpenPack = { number, handle, end: indexedEnd, syncedEnd: indexedEnd, isNamed: false }
       this.#unsynced.add(pack)
@@ -238,8 +239,9 @@ export class PackWriter {
         this.#unsynced.delete(pack)
         if (this.#current === pack) this.#current = undefined
         if (this.#last.pack === number) this.#last.offset = NOWHERE
-        await handle.truncate(pack.syncedEnd).catch(() => {})
+        // Told first: whoever reads where a block was cut off takes it for one that is not here.
         this.#options.onLost(number, localIoError(error, 'sync the pack', this.pathOf(number)))
+        await handle.truncate(pack.syncedEnd).catch(() => {})
       })
       return false
     }

@@ -142,7 +142,7 @@ export async function openLevel(level: Level, { createIfMissing }: { createIfMis
 async function assertRoomToOpen(folder: string): Promise<void> {
   let needed = ROOM_TO_OPEN
   for (const name of await readdir(folder)) {
-    if (name.endsWith('.log')) needed += (await stat(join(folder, name))).size
+    if (name.endsWith('.log')) needed += await sizeOf(join(folder, name))
   }
   const { bavail, bsize } = await statfs(folder)
   if (bavail * bsize < needed) throw diskFull(folder)
@@ -154,6 +154,16 @@ async function assertRoomToOpen(folder: string): Promise<void> {
   } finally {
     await handle.close()
     await rm(probe, { force: true })
+  }
+}
+
+/** LevelDB may be removing a log of which it has made a table. */
+async function sizeOf(log: string): Promise<number> {
+  try {
+    return (await stat(log)).size
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return 0
+    throw error
   }
 }
 

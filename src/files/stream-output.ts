@@ -99,6 +99,11 @@ export class StreamOutput {
     })
   }
 
+  /** Content that waits for what comes before it, while nothing is being written. */
+  stuck(): number {
+    return this.#writing ? 0 : this.#waiting.size
+  }
+
   /** True while the reader has not taken what was written last. */
   get isBlocked(): boolean {
     return this.#writing

@@ -43,6 +43,8 @@ export interface ContentSink {
   refuse(path: readonly string[], reason: string): void
   /** Offset from which on leaves are not wanted yet; infinite where the order does not matter. */
   windowEnd(): number
+  /** Writes that cannot go on before other content has come. Default 0. */
+  stuck?(): number
 }
 
 export interface ExportOptions extends AbortOptions, WalkOptions {
@@ -146,7 +148,7 @@ class Export {
   /** Sends out all that the window allows now. */
   #issue(): void {
     while (this.#error === undefined) {
-      const step = this.#walk.nextNode(this.#tasks === 0) ?? this.#nextLeaf()
+      const step = this.#walk.nextNode(this.#isStarved()) ?? this.#nextLeaf()
       if (step === undefined) return
       if (isLeafStep(step)) this.#addLeaf(step)
       else this.#run(this.#resolveNode(step))
@@ -156,7 +158,12 @@ class Export {
   #nextLeaf(): LeafStep | NodeStep | undefined {
     const mostLeaves = this.#options.isLocal?.() === true ? WINDOW_LOCAL_LEAVES : WINDOW_LEAVES
     if (this.#inFlightBytes >= WINDOW_BYTES || this.#tasks >= mostLeaves) return undefined
-    return this.#walk.nextLeaf(this.#sink.windowEnd(), this.#tasks === 0)
+    return this.#walk.nextLeaf(this.#sink.windowEnd(), this.#isStarved())
+  }
+
+  /** Nothing that is under way can end before something else has been asked for. */
+  #isStarved(): boolean {
+    return this.#tasks === (this.#sink.stuck?.() ?? 0)
   }
 
   async #resolveNode(step: NodeStep): Promise<void> {
@@ -268,7 +275,9 @@ class Export {
   async #write(place: Place, content: Uint8Array, leaf: CID | undefined): Promise<void> {
     await this.#queued(content, async () => {
       await this.#stateOf(place.file).opened
-      await this.#sink.write(place, content, leaf)
+      const written = this.#sink.write(place, content, leaf)
+      if (this.#isStarved()) this.#wake?.()
+      await written
     })
     await this.#placed(place.file, this.#wantedOf(place.offset, content.byteLength))
   }

@@ -35,7 +35,7 @@ const MAX_LEAF_NODES_AHEAD = 128
 /** Content of files whose leaves are known, or will be by the nodes that are asked for: with so much no more are. */
 const MAX_CONTENT_AHEAD = GiB
 /** Encoded bytes of the nodes whose children are not all asked for: above the first mark no more nodes are asked for. */
-const MAX_HELD_BYTES = 2 * MiB
+const MAX_HELD_BYTES = 8 * MiB
 /** Where those that were on their way bring so many more, the tree is made to be too much. */
 const MAX_HELD_CHILDREN = 500_000
 /** A few nodes can stand for more folders than a disk holds, by having each other as entries over and over. */

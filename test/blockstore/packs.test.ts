@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { appendFile, copyFile, mkdir, readdir, readFile, rm, stat, truncate } from 'node:fs/promises'
+import { appendFile, copyFile, mkdir, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { type TestContext, test } from 'node:test'
@@ -229,6 +229,20 @@ test('a pack whose end is not whole keeps what is before, and is not written to 
   assert.equal((await packsIn(interrupted)).length, 2)
 })
 
+test('a pack of which only the name is left is not written to', async (t) => {
+  const folder = await makeTempDir(t)
+  const packs = join(folder, 'blocks', 'packs')
+  await mkdir(packs, { recursive: true })
+  await writeFile(join(packs, '1.car'), '')
+  const { cid, bytes } = randomBlock('first', 1000)
+  await withStore(folder, async (store) => {
+    await store.put(cid, bytes)
+    await store.sync()
+  })
+  assert.equal((await stat(join(packs, '1.car'))).size, 0)
+  assert.deepEqual((await readFile(join(packs, '2.car'))).subarray(0, PACK_HEADER.byteLength), Buffer.from(PACK_HEADER))
+})
+
 test('blocks that a pack has lost are not here, told once, and can be put again', async (t) => {
   for (const lose of [
     (path: string) => rm(path),
@@ -328,6 +342,33 @@ test('packs that are mostly dead give their space back, and what lives in them s
   assert.deepEqual(await packsIn(folder), [])
   await putAll(store, kept)
   await assertHas(store, kept)
+})
+
+test('reclaiming needs little room besides what is there', async (t) => {
+  const folder = await makeTempDir(t)
+  const packs = join(folder, 'blocks', 'packs')
+  const packBytes = 256 * KiB
+  const store = await openFor(t, folder, { packBytes })
+  const blocks = Array.from({ length: 400 }, (_, index) => randomBlock(`block ${index}`, 8 * KiB))
+  for (const { cid, bytes } of blocks) await store.put(cid, bytes)
+  await store.sync()
+  const usedBytes = async () => {
+    const sizes = (await readdir(packs)).map((name) => stat(join(packs, name)).catch(() => ({ size: 0 })))
+    return (await Promise.all(sizes)).reduce((sum, { size }) => sum + size, 0)
+  }
+  const before = await usedBytes()
+  const [kept, dropped] = [blocks.filter((_, index) => index % 5 < 2), blocks.filter((_, index) => index % 5 >= 2)]
+  for (const { cid } of dropped) await store.delete(cid)
+  let isDone = false
+  const reclaimed = store.reclaim().then(() => {
+    isDone = true
+  })
+  let most = 0
+  while (!isDone) most = Math.max(most, await usedBytes())
+  await reclaimed
+  assert.ok(most <= before + 3 * packBytes, `${most} bytes were there, of ${before}`)
+  assert.ok((await usedBytes()) < before / 2)
+  for (const { cid, bytes } of kept) assert.deepEqual(await store.get(cid), bytes)
 })
 
 test('space is reclaimed while others put, get and delete', async (t) => {

@@ -136,6 +136,19 @@ describe('exporter', () => {
     assert.deepEqual(Buffer.concat(written), Buffer.concat(content))
   })
 
+  test('a stream goes on however much is known of what comes after the content that it waits for', async () => {
+    const same = leaf(numberedBlock(1, MiB))
+    const first = [fileOf(Array<Child>(4).fill(same)), fileOf(Array<Child>(6).fill(same))]
+    const halves = [fileOf(first), fileOf(Array<Child>(1100).fill(same))]
+    const root = fileOf(halves)
+    let bytes = 0
+    const sink = new StreamOutput(async ({ byteLength }) => {
+      bytes += byteLength
+    })
+    await exported(root, new Source().hold(same, ...first, ...halves, root), sink as unknown as MemorySink)
+    assert.equal(bytes, root.bytes)
+  })
+
   test('a part of a file is read from the blocks that hold it, and no others', async () => {
     const leaves = Array.from({ length: 6 }, (_, index) => leaf(numberedBlock(index, 100)))
     const halves = [fileOf(leaves.slice(0, 3)), fileOf(leaves.slice(3))]

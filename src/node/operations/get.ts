@@ -120,6 +120,8 @@ class Get {
   #exported: ExportProgress = { bytes: 0, totalBytes: null, queuedBytes: 0 }
   #phase: GetPhase = 'connecting'
   #stream: StreamOutput | undefined
+  /** When a block had come from others at the latest. */
+  #firstDataAt: number | undefined
   readonly #samples: { atMs: number; bytes: number }[] = []
   #hasSession = false
   /** Blocks that were put: the next sync covers them. */
@@ -265,9 +267,11 @@ class Get {
     const { seed = true, target } = this.#options
     // What goes to a stream is not kept.
     if (!seed || target.kind === 'stream') return
-    const leftMs = etaSeconds === null ? Number.POSITIVE_INFINITY : etaSeconds * SECOND_MS
-    const hasRunMs = this.#parts.clock.monotonicMs() - this.#startedAt
-    if (hasRunMs >= ANNOUNCE_AFTER_MS && leftMs >= ANNOUNCED_IF_LEFT_MS) this.#fetching.sources?.announce()
+    const now = this.#parts.clock.monotonicMs()
+    this.#firstDataAt ??= now
+    if (now - this.#firstDataAt < ANNOUNCE_AFTER_MS) return
+    const isLong = etaSeconds !== null && etaSeconds * SECOND_MS >= ANNOUNCED_IF_LEFT_MS
+    if (isLong || this.#exported.totalBytes === null) this.#fetching.sources?.announce()
   }
 
   /** Leaves go into the store as well. */

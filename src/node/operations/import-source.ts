@@ -51,7 +51,15 @@ export class SourceImporter {
     const held = hold?.over(store) ?? store
     this.#store = { put: (cid, bytes, options) => storing.run(() => held.put(cid, bytes, options)) }
     this.writer = new NodeWriter(this.#store, importing.settings, importing)
-    this.#importing = { ...importing, writer: this.writer }
+    const { memory } = importing
+    this.#importing = {
+      ...importing,
+      writer: this.writer,
+      memory: memory && {
+        folder: (path, stamps) => storing.run(() => memory.folder(path, stamps)),
+        noteFolder: (path, files) => storing.run(() => memory.noteFolder(path, files)),
+      },
+    }
   }
 
   /** @throws P2PError `io`, `disk-full`, `not-found`, `limit`; the signal's reason when aborted */
@@ -87,8 +95,8 @@ export class SourceImporter {
 
   /** What the path has become, where that is all that an import would do. */
   async #known(path: string, stamp: Stamp | undefined): Promise<NodeRef | undefined> {
-    const { references, notes } = this.#init
-    const known = stamp && (await notes?.tree(path, stamp))
+    const { references, storing, notes } = this.#init
+    const known = stamp && (await storing.run(async () => await notes?.tree(path, stamp)))
     if (known === undefined || references === undefined) return known
     return (await ReferencedImport.stands(references, path, known.cid)) ? known : undefined
   }
