@@ -36,9 +36,9 @@ export const guards: readonly Guard[] = [
   {
     name: 'writers of one block take turns',
     file: 'blockstore/fs-blockstore.ts',
-    text: '    await this.#writers.run(blockKey(cid), async () => {\n      try {\n        const present = await this.#sizeOf(cid)\n        if (present',
+    text: '    await this.#writers.run(blockKey(cid), async () => {\n      try {\n        const present = await this.#sizeOf(cid)\n        if (present === bytes',
     replacement:
-      '    await (async (_key: string, work: () => Promise<void>) => await work())(blockKey(cid), async () => {\n      try {\n        const present = await this.#sizeOf(cid)\n        if (present',
+      '    await (async (_key: string, work: () => Promise<void>) => await work())(blockKey(cid), async () => {\n      try {\n        const present = await this.#sizeOf(cid)\n        if (present === bytes',
     tests: STORE_TESTS,
   },
   {
@@ -100,9 +100,30 @@ export const guards: readonly Guard[] = [
   {
     name: 'a block that could not be synced keeps others from passing the barrier',
     file: 'blockstore/barrier.ts',
-    text: '      await this.#tellLost()\n',
+    text: '      await this.#lost.tell()\n',
     replacement: '',
     tests: STORE_TESTS,
+  },
+  {
+    name: 'a packed block is hashed before it is given out',
+    file: 'blockstore/pack-store.ts',
+    text: 'matchesCid(cid, bytes)) return bytes\n    return await this.#writers.run(',
+    replacement: 'bytes !== null) return bytes\n    return await this.#writers.run(',
+    tests: ['blockstore/packs'],
+  },
+  {
+    name: 'a pack is synced before its blocks count as durable',
+    file: 'blockstore/pack-writer.ts',
+    text: '      await handle.datasync()\n',
+    replacement: '',
+    tests: ['blockstore/packs'],
+  },
+  {
+    name: 'the name of a new pack is synced',
+    file: 'blockstore/pack-writer.ts',
+    text: '        await syncFolder(this.#folder)\n',
+    replacement: '',
+    tests: ['blockstore/packs'],
   },
   {
     name: "a user's file that has changed is not served",
