@@ -24,8 +24,8 @@ process.on('SIGTERM', () => endBy('SIGTERM'))
 // There is nobody left to tell.
 process.stderr.on('error', () => {})
 
-// For the case that it never ends and nothing keeps the process alive: whoever leaves in order gives a code.
-process.exitCode = 1
+// Whoever leaves in order exits by itself: here something is waited for that nothing keeps the process alive for.
+process.once('beforeExit', () => process.exit(1))
 void main(process.argv.slice(2))
 
 async function main(argv: string[]): Promise<void> {

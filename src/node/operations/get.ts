@@ -11,7 +11,7 @@ import { collectGarbageSoon } from '../../common/collect-garbage.ts'
 import { P2PError } from '../../common/errors.ts'
 import type { KeyedLock } from '../../common/keyed-lock.ts'
 import type { GetPhase, HeldBackBy, OnProgress } from '../../common/progress.ts'
-import { GiB, SECOND_MS } from '../../common/units.ts'
+import { GiB, MiB, SECOND_MS } from '../../common/units.ts'
 import type { BlockReader } from '../../dag/block.ts'
 import { BlockSet } from '../../dag/block-set.ts'
 import { blockKey } from '../../dag/cid.ts'
@@ -42,6 +42,8 @@ import { Fetching, type FetchingParts } from './fetching.ts'
  */
 const ANNOUNCE_AFTER_MS = 1.5 * SECOND_MS
 const ANNOUNCED_IF_LEFT_MS = 10 * SECOND_MS
+/** Where nothing has come for a while, with so much to go. */
+const ANNOUNCED_BYTES = 16 * MiB
 /** Content that leaves a few megabytes of garbage. */
 const COLLECT_EVERY_BYTES = GiB
 /** What is shown is that of the last few seconds. */
@@ -270,8 +272,11 @@ class Get {
     const now = this.#parts.clock.monotonicMs()
     this.#firstDataAt ??= now
     if (now - this.#firstDataAt < ANNOUNCE_AFTER_MS) return
-    const isLong = etaSeconds !== null && etaSeconds * SECOND_MS >= ANNOUNCED_IF_LEFT_MS
-    if (isLong || this.#exported.totalBytes === null) this.#fetching.sources?.announce()
+    const { bytes, totalBytes } = this.#exported
+    const isLong =
+      totalBytes === null ||
+      (etaSeconds === null ? totalBytes - bytes >= ANNOUNCED_BYTES : etaSeconds * SECOND_MS >= ANNOUNCED_IF_LEFT_MS)
+    if (isLong) this.#fetching.sources?.announce()
   }
 
   /** Leaves go into the store as well. */
