@@ -1,6 +1,6 @@
 /**
- * The blocks of this machine as one store: block files first, then blocks that lie in the user's files. New blocks
- * always become block files. Built by `node/open.ts`.
+ * The blocks of this machine as one store: those in files of this program first, then those that lie in the user's files.
+ * New blocks never go into the latter. Built by `node/open.ts`.
  */
 
 import type { CID } from 'multiformats/cid'

@@ -1,6 +1,6 @@
 /**
  * Files kept open between reads: few, and not for long, so that a file which its user removes gives its space back.
- * Used by `references.ts`, which reads many blocks of the same file one after the other.
+ * Used by `references.ts` and `pack-store.ts`, which read many blocks of the same file one after the other.
  */
 
 import type { FileHandle } from 'node:fs/promises'

@@ -22,7 +22,7 @@ import type { Pin, Pins } from './pins.ts'
 const PARALLEL = 8
 
 export type Problem =
-  /** A block file that holds something else, or cannot be read. */
+  /** A block in a file of this program that is something else, or cannot be read. */
   | { kind: 'corrupt-block'; cid: CID; reason: string }
   | ReferenceProblem
   /** A block that a pin needs and that is not here, or is no part of a DAG that can be read. */

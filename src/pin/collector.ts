@@ -13,7 +13,7 @@ import { collectGarbage, type GcCounts, type GcOptions, type GcParts } from './g
 import type { ImportMemory } from './import-memory.ts'
 
 export interface Quota {
-  /** Most bytes of block files; null for no limit. */
+  /** Most bytes of blocks in files of this program; null for no limit. */
   maxBytes: number | null
   /** Parts of it, from 0 to 1: above the one a collection starts, down to the other it goes on. */
   highWater: number

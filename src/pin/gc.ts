@@ -35,7 +35,7 @@ export interface GcOptions extends AbortOptions {
 }
 
 export interface GcCounts {
-  /** Block files, and their bytes. */
+  /** Blocks in files of this program, and their bytes. */
   blocks: number
   bytes: number
   /** References into files of the user; the files stay as they are. */
