@@ -40,6 +40,7 @@ static int log_descriptor = -1;
 static int with_data;
 static int without_syncs;
 static const char *counted_calls;
+static const char *boot_id; /* The file that is read as the system's boot id */
 static long fault_at;
 static int fault_errno; /* 0: the process is killed */
 static long count;
@@ -61,6 +62,7 @@ __attribute__((constructor)) static void start(void) {
   with_data = getenv("FAULTS_DATA") != NULL;
   without_syncs = getenv("FAULTS_WITHOUT_SYNCS") != NULL;
   counted_calls = getenv("FAULTS_CALLS");
+  boot_id = getenv("FAULTS_BOOT_ID");
   fault_at = getenv("FAULTS_AT") == NULL ? 0 : atol(getenv("FAULTS_AT"));
   fault_errno = getenv("FAULTS_ERRNO") == NULL ? 0 : atoi(getenv("FAULTS_ERRNO"));
   REAL("open", int, const char *, int, ...);
@@ -305,6 +307,7 @@ ON_DESCRIPTOR(ftruncate64, "ftruncate", length, (int descriptor, off_t length), 
 static int open_recorded(int folder, const char *path, int flags, mode_t mode) {
   REAL("openat", int, int, const char *, int, ...);
   struct call call;
+  if (boot_id != NULL && strcmp(path, "/proc/sys/kernel/random/boot_id") == 0) path = boot_id;
   if (!watches_path(&call, folder, path)) return real(folder, path, flags, mode);
   if (!begin(&call, flags & (O_CREAT | O_TRUNC) ? "create" : "open")) return -1;
   int descriptor = real(folder, path, flags, mode);

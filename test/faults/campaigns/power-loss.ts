@@ -3,7 +3,8 @@
  * looked at. The replayer has to prove itself as well: without one of the product's syncs it must find a loss.
  */
 
-import { access, rm } from 'node:fs/promises'
+import { randomUUID } from 'node:crypto'
+import { access, rm, writeFile } from 'node:fs/promises'
 import { join, relative } from 'node:path'
 import { mapBounded } from '../../../src/common/concurrency.ts'
 import { makeTempDir } from '../../support/temp.ts'
@@ -45,11 +46,14 @@ export const powerLoss: Campaign = {
   atLeast: 2000,
   run: async (ground) => {
     const library = await buildIntercept(ground.folder)
+    // The states are looked at in this boot, as they would be in the one after the power came back.
+    const bootIdFile = join(ground.folder, 'boot-id')
+    await writeFile(bootIdFile, randomUUID())
     const findings: Findings = { points: 0, violations: [], notes: [] }
     const place = await makeTempDir(ground.scope, await fastFolder())
     const jobs = await prepareJobs(ground, JOBS)
     const recordings = await mapBounded(jobs, JOBS_AT_ONCE, (job) => {
-      return record(job, { library, folder: join(place, String(jobs.indexOf(job))) })
+      return record(job, { library, bootIdFile, folder: join(place, String(jobs.indexOf(job))) })
     })
     await mapBounded(recordings, JOBS_AT_ONCE, async (recording) => {
       const { states, violations } = await tryMoments(recording, ground.sample)
@@ -73,8 +77,11 @@ async function fastFolder(): Promise<string | undefined> {
   )
 }
 
-async function record(job: PreparedJob, { library, folder }: { library: string; folder: string }): Promise<Recording> {
-  const recording = await runJob(job, { library, folder, withData: true }, async ({ site, calls, code, stderr }) => {
+async function record(
+  job: PreparedJob,
+  { folder, ...options }: { library: string; bootIdFile: string; folder: string },
+): Promise<Recording> {
+  const recording = await runJob(job, { ...options, folder, withData: true }, async ({ site, calls, code, stderr }) => {
     if (code !== 0) throw new Error(`${job.name} fails without a fault: ${stderr}`)
     return { job, site, calls }
   })

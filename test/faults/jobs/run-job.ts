@@ -17,6 +17,8 @@ export interface RunOptions {
   counted?: readonly CallName[]
   withData?: boolean
   fault?: Fault
+  /** As in `InterceptOptions`. */
+  bootIdFile?: string
 }
 
 export interface JobRun extends FinishedP2p {
@@ -30,7 +32,7 @@ export interface JobRun extends FinishedP2p {
 
 /** Runs the job in a site of its own, which is removed when `use` has looked at it. */
 export async function runJob<T>(job: PreparedJob, options: RunOptions, use: (run: JobRun) => Promise<T>): Promise<T> {
-  const { library, folder, counted, withData, fault } = options
+  const { library, folder, counted, withData, fault, bootIdFile } = options
   const site = await makeSite(job, folder)
   // Beside the site, not in it.
   const log = `${folder}.calls`
@@ -41,6 +43,7 @@ export async function runJob<T>(job: PreparedJob, options: RunOptions, use: (run
       ...(counted && { counted }),
       ...(withData && { withData }),
       fault,
+      bootIdFile,
     })
     const p2p = new P2pProcess(job.args(site), { repo: site.repo, env: { ...env, HOME: join(site.folder, 'home') } })
     let hung = false
