@@ -23,6 +23,7 @@
  *   latency        a link of 25 MiB/s with 100 ms there and back
  *   small-files    10,000 files of 4 KiB, beside Helia and tar, with `--slow-others` Kubo too
  *   memory         peak memory at the size and ten times the size
+ *   resume         10 GiB, half of which is there: how soon the first new byte comes
  */
 
 import { cpus, loadavg, release, totalmem, type } from 'node:os'
@@ -44,6 +45,7 @@ import { links } from './bars/links.ts'
 import { manyBlocks } from './bars/many-blocks.ts'
 import { memory } from './bars/memory.ts'
 import { overhead } from './bars/overhead.ts'
+import { resume } from './bars/resume.ts'
 import { slowSeeder } from './bars/slow-seeder.ts'
 import { smallCommands } from './bars/small-commands.ts'
 import { smallFiles } from './bars/small-files.ts'
@@ -68,6 +70,7 @@ const bars = [
   latency,
   smallFiles,
   memory,
+  resume,
 ] satisfies Bar[]
 
 const USAGE = `usage: npm run bench -- [--runs 5] [--mib <size>] [--slow-others] [${bars.map(({ name }) => name).join('|')}]…`
