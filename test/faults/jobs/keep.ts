@@ -31,7 +31,7 @@ export const removePin: PrepareJob = async ({ folder }, template) => {
     args: () => args,
     check: async (site, ended) => [
       ...(await brokenPromises(site.repo, [kept])),
-      ...(ended.code === 0 ? await stillPinned(site, removed) : []),
+      ...(ended.code === 0 || ended.stdout.includes(removed) ? await stillPinned(site, removed) : []),
       // It may have been done before it could say so.
       ...(await runAgain(site, args, [0, NOT_FOUND])),
       ...(await stillPinned(site, removed)),
