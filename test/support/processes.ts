@@ -196,9 +196,9 @@ export async function addPaths(repo: string, ...paths: string[]): Promise<string
   return stdout.toString().trimEnd().split('\n')
 }
 
-/** Adds one path. @returns its CID */
-export async function addPath(repo: string, path: string): Promise<string> {
-  const [cid = ''] = await addPaths(repo, path)
+/** Adds one path. @param args - flags of `add` @returns its CID */
+export async function addPath(repo: string, path: string, ...args: string[]): Promise<string> {
+  const [cid = ''] = await addPaths(repo, path, ...args)
   return cid
 }
 

@@ -39,6 +39,7 @@ static int watched_count;
 static int log_descriptor = -1;
 static int with_data;
 static int without_syncs;
+static useconds_t write_delay; /* In microseconds, one write after the other */
 static const char *counted_calls;
 static const char *boot_id; /* The file that is read as the system's boot id */
 static long fault_at;
@@ -63,6 +64,7 @@ __attribute__((constructor)) static void start(void) {
   without_syncs = getenv("FAULTS_WITHOUT_SYNCS") != NULL;
   counted_calls = getenv("FAULTS_CALLS");
   boot_id = getenv("FAULTS_BOOT_ID");
+  write_delay = getenv("FAULTS_WRITE_DELAY") == NULL ? 0 : atol(getenv("FAULTS_WRITE_DELAY"));
   fault_at = getenv("FAULTS_AT") == NULL ? 0 : atol(getenv("FAULTS_AT"));
   fault_errno = getenv("FAULTS_ERRNO") == NULL ? 0 : atoi(getenv("FAULTS_ERRNO"));
   REAL("open", int, const char *, int, ...);
@@ -141,6 +143,7 @@ static void record(struct call *call, long result, int error, const struct stat 
 /* Whether the call is to go on. Until `finish`, no other watched call runs, so that the record has their true order. */
 static int begin(struct call *call, const char *name) {
   pthread_mutex_lock(&lock);
+  if (write_delay > 0 && strcmp(name, "write") == 0) usleep(write_delay);
   call->name = name;
   call->number = is_counted(name) ? ++count : 0;
   if (call->number == 0 || call->number != fault_at) return 1;

@@ -76,6 +76,8 @@ export interface InterceptOptions {
   fault?: Fault | undefined
   /** Answer every sync at once and do nothing. Default false. */
   withoutSyncs?: boolean
+  /** A slow disk: each write takes so many milliseconds longer, one after the other. Default 0. */
+  writeDelayMs?: number
   /** A file with the id of the boot that the program is to believe it runs in. Default: the system's. */
   bootIdFile?: string | undefined
 }
@@ -105,7 +107,7 @@ export async function buildIntercept(folder: string): Promise<string> {
 
 /** The environment of a program that is intercepted. */
 export function interceptEnv(library: string, options: InterceptOptions): Record<string, string> {
-  const { watched, log, withData = false, counted, fault, withoutSyncs = false, bootIdFile } = options
+  const { watched, log, withData = false, counted, fault, withoutSyncs = false, writeDelayMs = 0, bootIdFile } = options
   return {
     LD_PRELOAD: library,
     // Its calls could be neither seen nor failed.
@@ -114,6 +116,7 @@ export function interceptEnv(library: string, options: InterceptOptions): Record
     FAULTS_LOG: log,
     ...(withData && { FAULTS_DATA: '1' }),
     ...(withoutSyncs && { FAULTS_WITHOUT_SYNCS: '1' }),
+    ...(writeDelayMs > 0 && { FAULTS_WRITE_DELAY: String(writeDelayMs * 1000) }),
     ...(bootIdFile && { FAULTS_BOOT_ID: bootIdFile }),
     ...(counted && { FAULTS_CALLS: counted.join(',') }),
     ...(fault && { FAULTS_AT: String(fault.at) }),
