@@ -1,7 +1,7 @@
 /** `p2p` and Kubo, the reference implementation of IPFS: each fetches from the other, and CIDs are the same. */
 
 import assert from 'node:assert/strict'
-import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import test, { type TestContext } from 'node:test'
 import { encode, prepare } from '@ipld/dag-pb'
@@ -208,6 +208,11 @@ test('a folder of 40,000 names in one block, as Kubo can be told to write it, is
     listed.stdout.toString().trimEnd().split('\n'),
     lines.map((line) => line.split(' ')[1]),
   )
+  const copy = join(folder, 'copy')
+  const got = await runP2p(['get', root, '-o', copy, '--offline'], { repo })
+  assert.equal(got.code, 0, got.stderr)
+  assert.equal((await readdir(copy)).length, 40_000)
+  assert.equal(await readFile(join(copy, '39999'), 'utf8'), 'x')
 })
 
 test('blocks and figures of DAGs are told as Kubo tells them', { skip }, async (t) => {
