@@ -24,6 +24,8 @@ export interface TreeRecord {
   root?: string | undefined
   /** The boot of the machine in which a download built it: what it wrote without syncing is sure until the next one. */
   bootId?: string | undefined
+  /** Where in the tree a download began, as a part of all leaves from 0 to 1. */
+  beginning?: number | undefined
   /** Nothing is left to do but to move the tree, which is under construction, to where it will stay. */
   isWhole?: boolean | undefined
 }

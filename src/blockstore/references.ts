@@ -62,6 +62,8 @@ export interface NewTree {
   /** What it holds, if that is known already. */
   root?: CID | undefined
   bootId?: string | undefined
+  /** As in {@link TreeRecord}. */
+  beginning?: number | undefined
 }
 
 export interface ReferencesOptions {
@@ -110,7 +112,7 @@ export class References {
   }
 
   /** Makes a record for what is about to be built. The id is never used again. @throws P2PError `io`, `disk-full` */
-  async createTree({ path, root, bootId }: NewTree): Promise<number> {
+  async createTree({ path, root, bootId, beginning }: NewTree): Promise<number> {
     return await this.#lock.run('trees', async () => {
       const last = await this.#trees.get(encodeTreeId(COUNTER_ID))
       const id = (last === undefined ? COUNTER_ID : decodeTreeId(last)) + 1
@@ -121,6 +123,7 @@ export class References {
         state: 'building',
         ...(root && { root: root.toString() }),
         ...(bootId && { bootId }),
+        ...(beginning !== undefined && { beginning }),
       }
       this.#ownTrees.add(id)
       await this.#trees.batch([

@@ -5,6 +5,7 @@
 
 import '../common/node20.ts'
 import { homedir } from 'node:os'
+import { abortControllerForMany } from '../common/abort.ts'
 import { asP2PError, localIoError, P2PError } from '../common/errors.ts'
 import { SECOND_MS } from '../common/units.ts'
 import type { Execute } from './declarations/declaration.ts'
@@ -16,7 +17,7 @@ type EndCause = keyof typeof SIGNAL_EXIT_CODES | 'closed-stdout'
 /** After a signal everything has this long to end; then the process leaves as it is. */
 const STOP_DEADLINE_MS = 9.5 * SECOND_MS
 
-const stop = new AbortController()
+const stop = abortControllerForMany()
 let endedBy: EndCause | undefined
 
 process.on('SIGINT', () => endBy('SIGINT'))

@@ -32,7 +32,7 @@ export class Output {
   readonly #stdout: OutputStream
   readonly #stderr: OutputStream
   readonly #flags: OutputOptions['flags']
-  readonly #progress: ProgressDisplay | undefined
+  #progress: ProgressDisplay | undefined
 
   constructor({ stdout, stderr, flags, isDumbTerminal }: OutputOptions) {
     this.#stdout = stdout
@@ -80,9 +80,15 @@ export class Output {
     else this.#line(`${this.#style('yellow', 'warning:')} ${escapeForTerminal(message)}`)
   }
 
+  /** What progress was shown of is done; the command goes on without any. */
+  endProgress(): void {
+    this.#progress?.stop()
+    this.#progress = undefined
+  }
+
   /** Prints how the command ended, and nothing after it. Returns the exit code. */
   finish({ result, summary, problems = [], failure }: Outcome): number {
-    this.#progress?.stop()
+    this.endProgress()
     const exitCode = failure === undefined ? 0 : EXIT_CODES[failure.code]
     if (this.#flags.json) {
       const failed = failure === undefined ? {} : { code: failure.code, message: failure.message }
@@ -97,7 +103,7 @@ export class Output {
 
   /** Prints why the command failed, and nothing after it. */
   fail(error: P2PError, exitCode: number): void {
-    this.#progress?.stop()
+    this.endProgress()
     if (this.#flags.json) {
       const { code, message, hint = null } = error
       this.event('error', { code, message, hint, exitCode })

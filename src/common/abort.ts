@@ -1,8 +1,17 @@
 /** Options that every long call takes, and waiting that can be cancelled. */
 
+import { setMaxListeners } from 'node:events'
+
 export interface AbortOptions {
   /** Cancels the call; it then rejects with the signal's reason. */
   signal?: AbortSignal | undefined
+}
+
+/** One whose signal any number of operations may listen to at the same time; Node takes more than ten for a leak. */
+export function abortControllerForMany(): AbortController {
+  const controller = new AbortController()
+  setMaxListeners(0, controller.signal)
+  return controller
 }
 
 /**

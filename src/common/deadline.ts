@@ -1,7 +1,6 @@
 /** A time limit laid over a caller's signal, without leaving anything behind on that signal (as `AbortSignal.any` does). */
 
-import { setMaxListeners } from 'node:events'
-import type { AbortOptions } from './abort.ts'
+import { type AbortOptions, abortControllerForMany } from './abort.ts'
 
 export interface Deadline {
   /** Aborts with the caller's reason, or with a `TimeoutError` when the time is up. */
@@ -16,9 +15,7 @@ export interface Deadline {
 
 /** Starts a time limit of `ms` milliseconds. Its timer does not keep the process alive. */
 export function startDeadline(ms: number, { signal }: AbortOptions = {}): Deadline {
-  const controller = new AbortController()
-  // Libraries add one listener per operation below it; that is no leak.
-  setMaxListeners(0, controller.signal)
+  const controller = abortControllerForMany()
   let expired = false
   const timer = setTimeout(() => {
     expired = !controller.signal.aborted

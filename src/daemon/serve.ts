@@ -3,7 +3,7 @@
  * Called by `p2p serve`; what happens is reported as events, which the caller prints.
  */
 
-import { raceAbort } from '../common/abort.ts'
+import { abortControllerForMany, raceAbort } from '../common/abort.ts'
 import { endsWithin } from '../common/ends-within.ts'
 import { P2PError } from '../common/errors.ts'
 import { SECOND_MS } from '../common/units.ts'
@@ -71,7 +71,7 @@ export async function runServe(
 
 /** A signal that aborts when the given one does, or when `p2p stop` asks for it; `release` lets go of the given one. */
 export function stopsToo(until: AbortSignal): { signal: AbortSignal; stop: () => void; release: () => void } {
-  const stopping = new AbortController()
+  const stopping = abortControllerForMany()
   const stop = () => stopping.abort(until.reason ?? new P2PError('aborted', 'Ended by "p2p stop"'))
   if (until.aborted) stop()
   until.addEventListener('abort', stop, { once: true })

@@ -35,6 +35,8 @@ export interface JournalFile extends NotedFile {
 export class Journal {
   readonly #options: JournalOptions
   readonly #treeId: number
+  /** Where in the tree the download began, as a part of all leaves from 0 to 1; the same in all runs of it. */
+  readonly beginning: number
   readonly #notes: TreeNotes
   /** By name, the latest last. */
   readonly #earlier: Map<string, ReferencedFile[]>
@@ -42,12 +44,13 @@ export class Journal {
 
   private constructor(
     options: JournalOptions,
-    treeId: number,
+    { treeId, beginning }: { treeId: number; beginning: number },
     notes: TreeNotes,
     earlier: Map<string, ReferencedFile[]>,
   ) {
     this.#options = options
     this.#treeId = treeId
+    this.beginning = beginning
     this.#notes = notes
     this.#earlier = earlier
   }
@@ -58,9 +61,12 @@ export class Journal {
     const earlier = new Map<string, ReferencedFile[]>()
     let treeId: number | undefined
     let nextIndex = 0
+    // Each elsewhere, so that those who download at the same time soon have different parts to trade.
+    let beginning = Math.random()
     for await (const tree of references.trees()) {
       if (tree.state !== 'building' || tree.path !== temporary || tree.root !== root.toString()) continue
       if (tree.bootId === bootId) treeId = tree.id
+      beginning = tree.beginning ?? beginning
       for await (const file of references.filesOf(tree.id)) {
         const known = earlier.get(file.name)
         if (known === undefined) earlier.set(file.name, [file])
@@ -68,8 +74,13 @@ export class Journal {
         if (tree.id === treeId) nextIndex = fileIndexOf(file.id) + 1
       }
     }
-    treeId ??= await references.createTree({ path: temporary, root, bootId })
-    return new Journal(options, treeId, new TreeNotes(references, treeId, { nextIndex, onNoted }), earlier)
+    treeId ??= await references.createTree({ path: temporary, root, bootId, beginning })
+    return new Journal(
+      options,
+      { treeId, beginning },
+      new TreeNotes(references, treeId, { nextIndex, onNoted }),
+      earlier,
+    )
   }
 
   /** True if an earlier run has left something to go on from. */

@@ -120,6 +120,11 @@ export class Output {
     return this.#journal.resumes
   }
 
+  /** Where in the tree to begin, as a part of all leaves from 0 to 1: where an earlier run did, so that what it left is met first. */
+  get beginning(): number {
+    return this.#journal.beginning
+  }
+
   /** Offset from which on content is not taken yet: there is none, the order does not matter. */
   windowEnd(): number {
     return Number.POSITIVE_INFINITY

@@ -10,7 +10,7 @@ import { type Ping, ping } from '@libp2p/ping'
 import { tcp } from '@libp2p/tcp'
 import { multiaddr } from '@multiformats/multiaddr'
 import { createLibp2p, type Libp2pOptions, type ServiceFactoryMap } from 'libp2p'
-import type { AbortOptions } from '../common/abort.ts'
+import { type AbortOptions, abortControllerForMany } from '../common/abort.ts'
 import { P2PError } from '../common/errors.ts'
 import { HOUR_MS, SECOND_MS } from '../common/units.ts'
 import { pathOf, withPeerId } from './addresses.ts'
@@ -146,7 +146,7 @@ export async function createHost<Factories extends ServiceFactories<Factories>>(
   } as unknown as Libp2pOptions<Services>)) as Libp2p<Services>
 
   const peerId = libp2p.peerId.toString()
-  const stopping = new AbortController()
+  const stopping = abortControllerForMany()
   let stopped: Promise<void> | undefined
 
   limitPeerRecords(libp2p)

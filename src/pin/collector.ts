@@ -4,7 +4,7 @@
  */
 
 import type { StoreUsage } from '../blockstore/store-usage.ts'
-import { type AbortOptions, raceAbort } from '../common/abort.ts'
+import { type AbortOptions, abortControllerForMany, raceAbort } from '../common/abort.ts'
 import { P2PError } from '../common/errors.ts'
 import { KeyedLock } from '../common/keyed-lock.ts'
 import { formatBytes } from '../common/units.ts'
@@ -37,7 +37,7 @@ export class Collector {
   readonly #parts: CollectorParts
   readonly #options: CollectorOptions
   readonly #lock = new KeyedLock()
-  readonly #closing = new AbortController()
+  readonly #closing = abortControllerForMany()
   #relief: Promise<void> | undefined
 
   constructor(parts: CollectorParts, options: CollectorOptions) {

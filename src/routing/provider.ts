@@ -4,6 +4,7 @@
  */
 
 import type { CID } from 'multiformats/cid'
+import { abortControllerForMany } from '../common/abort.ts'
 import { type Clock, systemClock } from '../common/clock.ts'
 import { HOUR_MS, MINUTE_MS } from '../common/units.ts'
 import { type BlockKey, blockKey } from '../dag/cid.ts'
@@ -45,7 +46,7 @@ export interface Announcement {
 export class Provider {
   readonly #options: ProviderOptions
   readonly #clock: Clock
-  readonly #stopping = new AbortController()
+  readonly #stopping = abortControllerForMany()
   readonly #slots = new Slots(CONCURRENCY)
   readonly #waiting: CID[] = []
   #detach: (() => void)[] = []

@@ -6,7 +6,7 @@
  */
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
-import { type AbortOptions, raceAbort, sleep } from '../common/abort.ts'
+import { type AbortOptions, abortControllerForMany, raceAbort, sleep } from '../common/abort.ts'
 import { endsWithin } from '../common/ends-within.ts'
 import { asP2PError, P2PError } from '../common/errors.ts'
 import type { OnProgress } from '../common/progress.ts'
@@ -64,7 +64,7 @@ const handover = new P2PError('aborted', 'The command that held the repo ends')
 export class ApiServer {
   readonly #api: ServedApi
   readonly #http: Server
-  readonly #ending = new AbortController()
+  readonly #ending = abortControllerForMany()
   readonly #calls = new Set<Promise<void>>()
   #claim: Claim | undefined
 

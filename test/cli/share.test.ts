@@ -52,6 +52,8 @@ test('a link is all that others need, and whoever shares goes on when the server
   assert.deepEqual([stopped.code, stopped.stdout.toString()], [0, ''])
   assert.match(stopped.stderr, new RegExp(`^\`p2p share\` \\(pid ${first.pid}\\) has ended`))
   assert.equal(lastEvent((await first.finished).stdout).exitCode, 0)
+  const types = first.events.map(({ type }) => type)
+  assert.ok(types.lastIndexOf('add-progress') < types.indexOf('link'), `${types}`)
 
   const before = second.stdoutBytes
   await until(t, () => second.stdoutBytes > before)

@@ -1,11 +1,15 @@
 /** Seeders behind links that stall or are far away. */
 
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { type AddressInfo, createServer } from 'node:net'
 import { join } from 'node:path'
 import test from 'node:test'
+import { generateKeyPair } from '@libp2p/crypto/keys'
+import { peerIdFromPrivateKey } from '@libp2p/peer-id'
 import { MiB } from '../../src/common/units.ts'
 import { sha256OfFile, writeRandomFile } from '../support/bytes.ts'
-import type { CleanUpScope } from '../support/clean-up.ts'
+import { type CleanUpScope, cleanUpAfter } from '../support/clean-up.ts'
 import { addPath, getJson, resultOfGet, startP2p, startServe } from '../support/processes.ts'
 import { type ProxyOptions, startProxy, type TcpProxy } from '../support/proxy.ts'
 import { makeTempDir } from '../support/temp.ts'
@@ -52,4 +56,25 @@ test('a seeder 100 ms away', async (t) => {
   const { stats } = await getJson([far.cid, '-o', output, '--peer', far.multiaddr], { repo: join(folder, 'receiver') })
   assert.equal(await sha256OfFile(output), digest)
   assert.equal(stats.duplicateBytes, 0)
+})
+
+test('a dozen sources that do not answer leave nothing on stderr', async (t) => {
+  const folder = await makeTempDir(t)
+  const file = join(folder, 'file')
+  await writeRandomFile(file, 'among the silent', 4 * MiB)
+  const seeder = await startSeederBehind(t, join(folder, 'seeder'), file, { bytesPerSecond: 2 * MiB })
+  const silent = createServer((socket) => socket.on('error', () => {})).listen(0, '127.0.0.1')
+  await once(silent, 'listening')
+  cleanUpAfter(t, () => {
+    silent.close()
+  })
+  const { port } = silent.address() as AddressInfo
+  const ids = await Promise.all(
+    Array.from({ length: 12 }, async () => peerIdFromPrivateKey(await generateKeyPair('Ed25519'))),
+  )
+  const peers = [seeder.multiaddr, ...ids.map((id) => `/ip4/127.0.0.1/tcp/${port}/p2p/${id}`)]
+  const args = ['get', seeder.cid, '-o', join(folder, 'output'), ...peers.flatMap((peer) => ['--peer', peer]), '--json']
+  const finished = await startP2p(t, args, { repo: join(folder, 'receiver') }).finished
+  resultOfGet(finished)
+  assert.equal(finished.stderr, '')
 })

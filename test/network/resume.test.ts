@@ -39,3 +39,26 @@ test('a download that was killed goes on from its seeder at another address, and
   const missing = SIZE - inPlace
   assert.ok(stats.receivedBytes <= 1.02 * missing, `${stats.receivedBytes} received, ${missing} were missing`)
 })
+
+test('a download that goes on counts what is there before anything new has come', async (t) => {
+  const folder = await makeTempDir(t)
+  const file = join(folder, 'file')
+  const size = 160 * MiB
+  await writeRandomFile(file, 'counted', size)
+  const seeder = join(folder, 'seeder')
+  const cid = await addPath(seeder, file)
+  const { multiaddr, peerId } = await startServe(t, seeder)
+  const proxy = await startProxy(t, { targetPort: Number(multiaddr.split('/')[4]) })
+  const get = ['get', cid, '-o', join(folder, 'output'), '--peer', `${proxy.multiaddr}/p2p/${peerId}`, '--json']
+  const repo = join(folder, 'receiver')
+
+  const killed = startP2p(t, [...get, '--limit-down', '32MiB', '--limit-lan'], { repo })
+  await killed.waitForEvent('progress', ({ bytes }) => Number(bytes) >= size / 5)
+  killed.kill('SIGKILL')
+  await killed.finished
+  const inPlace = Number(killed.events.findLast(({ type }) => type === 'progress')?.bytes)
+
+  proxy.stall()
+  const resumed = startP2p(t, get, { repo })
+  await resumed.waitForEvent('progress', ({ bytes }) => Number(bytes) >= inPlace)
+})

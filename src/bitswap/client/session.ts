@@ -5,7 +5,7 @@
  */
 
 import type { CID } from 'multiformats/cid'
-import { type AbortOptions, sleep } from '../../common/abort.ts'
+import { type AbortOptions, abortControllerForMany, sleep } from '../../common/abort.ts'
 import type { Clock } from '../../common/clock.ts'
 import { messageOf, P2PError } from '../../common/errors.ts'
 import { SECOND_MS } from '../../common/units.ts'
@@ -92,7 +92,7 @@ export class BitswapSession implements Session {
   readonly #inquiries = new Set<Inquiry>()
   /** Blocks that peers were asked about and not for, by {@link inquiryKey}: some are sent all the same. */
   readonly #inquired = new Set<string>()
-  readonly #abort = new AbortController()
+  readonly #abort = abortControllerForMany()
   #bytes = 0
   #blocks = 0
   #receivedBytes = 0

@@ -42,6 +42,7 @@ export async function share(context: Context, paths: string[], flags: ShareFlags
   const onEvent = (event: ShareEvent): void => {
     if (event.type === 'added') {
       added = event.result
+      output.endProgress()
       for (const fact of addedFacts(added, flags)) output.say(fact)
       for (const { path, message } of added.failures.map(asGiven)) output.warn(`${path} is not added: ${message}`)
     } else if (event.type === 'serving') {

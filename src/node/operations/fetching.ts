@@ -5,6 +5,7 @@
 
 import type { CID } from 'multiformats/cid'
 import type { BlockStore } from '../../blockstore/blockstore.ts'
+import { abortControllerForMany } from '../../common/abort.ts'
 import type { Clock } from '../../common/clock.ts'
 import { hasCode, P2PError } from '../../common/errors.ts'
 import type { OnProgress } from '../../common/progress.ts'
@@ -64,7 +65,7 @@ export class Fetching {
   readonly #ref: Ref
   readonly #options: FetchingOptions
   readonly #watched: Watched
-  readonly #abort = new AbortController()
+  readonly #abort = abortControllerForMany()
   readonly #onAbort = () => this.#abort.abort(this.#options.signal?.reason)
   readonly #onProgress: OnProgress
   readonly #watch: NodeJS.Timeout

@@ -117,8 +117,6 @@ class Get {
   readonly #startedAt: number
   readonly #onProgress: OnProgress
   readonly #fetching: Fetching
-  /** Each download begins elsewhere, so that those who run at the same time soon have different parts to trade. */
-  readonly #beginning = Math.random()
   #exported: ExportProgress = { bytes: 0, totalBytes: null, queuedBytes: 0 }
   #phase: GetPhase = 'connecting'
   #stream: StreamOutput | undefined
@@ -223,6 +221,7 @@ class Get {
   async #export(root: CID, blocks: BlockService, output: AnyOutput): Promise<void> {
     this.#phase = 'metadata'
     const reader = this.#options.copy === true ? this.#copying(blocks) : blocks
+    const beginning = output instanceof Output ? output.beginning : Math.random()
     await exportTree(root, output, {
       nodes: reader,
       leaves: reader,
@@ -235,7 +234,7 @@ class Get {
       },
       onOpaque: (entryPath, opaque) => this.#onOpaque(entryPath, opaque),
       checkName: output instanceof StoreOutput ? () => {} : safeEntryName,
-      firstLeaf: output instanceof StreamOutput ? undefined : (leaves) => Math.floor(this.#beginning * leaves),
+      firstLeaf: output instanceof StreamOutput ? undefined : (leaves) => Math.floor(beginning * leaves),
       onProgress: (progress) => {
         // Half-way through each of them, so that it is not done where most sizes end.
         const rounds = ({ bytes }: { bytes: number }) => Math.round(bytes / COLLECT_EVERY_BYTES)
