@@ -1,6 +1,6 @@
 /**
- * Small blocks, many to a file, so that adding many of them is fast: puts that come together are one write, and the
- * barrier syncs few files. Packs only grow (`pack-writer.ts`); the index (`pack-index.ts`) says what in them is here.
+ * Blocks, many to a file, so that adding them is fast: puts that come together are one write, and the barrier syncs few
+ * files. Packs only grow (`pack-writer.ts`); the index (`pack-index.ts`) says what in them is here.
  * Used through `disk-blockstore.ts`.
  *
  * A block is in the index's memory once it is written, and in the database once it survives a power cut. What a process
@@ -32,9 +32,12 @@ import type { StoreChange } from './store-usage.ts'
 /** Written and not yet synced: beyond this, syncing starts in the background. */
 const BACKGROUND_BYTES = 64 * MiB
 const BACKGROUND_BLOCKS = 32 * KiB
-/** A pack of which less than this part is blocks that are here gives them up to another. */
-const LIVE_PART = 0.5
-const MOVED_AT_ONCE = 64
+/**
+ * A pack of which less than this part is blocks that are here gives them up to another. Moving them costs up to four times
+ * what it frees; what is not freed is at most a quarter of what is kept.
+ */
+const LIVE_PART = 0.8
+const MOVED_AT_ONCE = 16
 /** What may be there twice while packs are emptied, by default. */
 const MOVED_TOGETHER_BYTES = 64 * MiB
 /** Written in one go. */
