@@ -29,9 +29,12 @@ import { PackWriter } from './pack-writer.ts'
 import { shardOf } from './sharding.ts'
 import type { StoreChange } from './store-usage.ts'
 
-/** Written and not yet synced: beyond this, syncing starts in the background. */
-const BACKGROUND_BYTES = 64 * MiB
-const BACKGROUND_BLOCKS = 32 * KiB
+/** Written and not yet synced: beyond this, syncing starts in the background, so that the barrier finds little left. */
+const BACKGROUND_BYTES = 16 * MiB
+/** Beyond this, and what is being synced, the disk cannot keep up. */
+const MAX_UNSYNCED_BYTES = 256 * MiB
+/** Of which the database does not know: more of them take memory. */
+const MAX_UNSETTLED_BLOCKS = 32 * KiB
 /**
  * A pack of which less than this part is blocks that are here gives them up to another. Moving them costs up to four times
  * what it frees; what is not freed is at most a quarter of what is kept.
@@ -93,7 +96,7 @@ export class PackStore {
     const store = new PackStore(folder, database, options)
     store.#end = await store.#index.load()
     await store.#writer.open(store.#end)
-    if (store.#index.unsettled >= BACKGROUND_BLOCKS) await store.sync()
+    if (store.#index.unsettled >= MAX_UNSETTLED_BLOCKS) await store.sync()
     return store
   }
 
@@ -300,14 +303,13 @@ export class PackStore {
     return outcomes
   }
 
-  /**
-   * Starts syncing once enough has gathered, so that the barrier finds little left and memory holds few places; if that
-   * is still going on from the last time, the disk cannot keep up, and the caller waits for it.
-   */
+  /** Starts syncing once enough has gathered. Where the disk cannot keep up, the caller waits for it. */
   async #syncIfEnough(): Promise<void> {
-    const enough = () => this.#unsyncedBytes >= BACKGROUND_BYTES || this.#index.unsettled >= BACKGROUND_BLOCKS
-    while (enough() && this.#background !== undefined) await this.#background
-    if (!enough()) return
+    const isAbove = (bytes: number) => {
+      return this.#unsyncedBytes >= bytes || this.#index.unsettled >= MAX_UNSETTLED_BLOCKS
+    }
+    while (isAbove(MAX_UNSYNCED_BYTES) && this.#background !== undefined) await this.#background
+    if (!isAbove(BACKGROUND_BYTES) || this.#background !== undefined) return
     this.#background = this.#inTurn(() => this.#syncWritten())
       // The barrier meets the same failure, and reports it.
       .catch(() => {})
