@@ -13,6 +13,7 @@ import type { Campaign, Findings } from '../campaign.ts'
 import { addInPlace, addToNewRepo, addToUsedRepo } from '../jobs/add.ts'
 import { getFolder, getOverOther, getPinned } from '../jobs/get.ts'
 import { makeSite, type PreparedJob, prepareJobs, type Site } from '../jobs/job.ts'
+import { collect, removePin } from '../jobs/keep.ts'
 import { runJob } from '../jobs/run-job.ts'
 import {
   CONTENT_LOSSES,
@@ -26,7 +27,7 @@ import {
 import { Disk } from '../power-loss/disk.ts'
 import type { Sample } from '../sample.ts'
 
-const JOBS = [addToNewRepo, addToUsedRepo, addInPlace, getFolder, getPinned, getOverOther]
+const JOBS = [addToNewRepo, addToUsedRepo, addInPlace, getFolder, getPinned, getOverOther, removePin, collect]
 
 const JOBS_AT_ONCE = 2
 
