@@ -1,7 +1,6 @@
 /**
- * The blocks that this program keeps in files of its own: small ones many to a pack, large ones a file each. Small ones
- * of repos that had no packs stay files as well. Built by `node/open.ts`, beneath `local-blockstore.ts`; gc, checking and
- * repair know it as it is.
+ * The blocks that this program keeps in files of its own: many to a pack. Those that earlier versions have made a file each
+ * stay that. Built by `node/open.ts`, beneath `local-blockstore.ts`; gc, checking and repair know it as it is.
  */
 
 import { join } from 'node:path'

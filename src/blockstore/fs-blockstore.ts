@@ -3,7 +3,8 @@
  * library lists and deletes. Writing and reading are ours, because it never syncs, gives two writers of a block the same
  * temporary file, loses the code of every failure, checks no hash, and reads at less than half the speed.
  *
- * Used through `disk-blockstore.ts`; the repo's lock makes this process the only one.
+ * Used through `disk-blockstore.ts`, for what repos of earlier versions have; the repo's lock makes this process the only
+ * one.
  */
 
 import { readdir, rename, rm, stat, writeFile } from 'node:fs/promises'

@@ -1,5 +1,5 @@
 /**
- * A pack: small blocks one after the other in a file that only grows. It is a CAR file without roots, each block under a
+ * A pack: blocks one after the other in a file that only grows. It is a CAR file without roots, each block under a
  * raw CID, so that what is in it can be found again without the index, by this program or any other. Used by
  * `pack-store.ts` and `pack-writer.ts`.
  * @see https://ipld.io/specs/transport/car/carv1/
@@ -8,11 +8,13 @@
 import { CID } from 'multiformats/cid'
 import { varintLength, writeVarint } from '../common/protobuf.ts'
 import { KiB } from '../common/units.ts'
-import { matchesCid, whyRefused } from '../dag/block.ts'
+import { MAX_BLOCK_BYTES, matchesCid, whyRefused } from '../dag/block.ts'
 import { type BlockKey, blockKey, MAX_CID_BYTES, RAW } from '../dag/cid.ts'
 
-/** Blocks up to here are packed; any other is a file of its own. */
-export const MAX_PACKED_BYTES = 64 * KiB
+/** Blocks up to here are packed; any other, which no peer would take, is a file of its own. */
+export const MAX_PACKED_BYTES = MAX_BLOCK_BYTES
+/** Larger ones are written from where they are: out of memory that threads share, copying takes as long as hashing. */
+const MAX_COPIED_BYTES = 16 * KiB
 
 /** Where the bytes of a block lie. */
 export interface PackPlace {
@@ -42,22 +44,46 @@ function recordContentLength(key: BlockKey, blockBytes: number): number {
   return CID_PREFIX.byteLength + key.length + blockBytes
 }
 
-/** The records of some blocks, and where in them the bytes of each block begin. */
-export function encodeRecords(blocks: readonly PackedBlock[]): { records: Uint8Array; offsets: number[] } {
-  const byteCount = blocks.reduce((sum, { key, bytes }) => sum + recordLength(key, bytes.byteLength), 0)
-  const records = Buffer.allocUnsafeSlow(byteCount)
+export interface EncodedRecords {
+  /** To be written one after the other. */
+  pieces: Uint8Array[]
+  byteCount: number
+  /** Where in them the bytes of each block begin. */
+  offsets: number[]
+}
+
+/** The records of some blocks. */
+export function encodeRecords(blocks: readonly PackedBlock[]): EncodedRecords {
+  const copiedBytes = blocks.reduce((sum, { key, bytes }) => {
+    return sum + recordLength(key, bytes.byteLength) - (isCopied(bytes) ? 0 : bytes.byteLength)
+  }, 0)
+  const copied = Buffer.allocUnsafe(copiedBytes)
+  const pieces: Uint8Array[] = []
   const offsets: number[] = []
   let at = 0
+  /** Up to here it is in the pieces; so many bytes of others are between. */
+  let [taken, others] = [0, 0]
   for (const { key, bytes } of blocks) {
-    at = writeVarint(records, at, recordContentLength(key, bytes.byteLength))
-    records.set(CID_PREFIX, at)
+    at = writeVarint(copied, at, recordContentLength(key, bytes.byteLength))
+    copied.set(CID_PREFIX, at)
     at += CID_PREFIX.byteLength
-    at += records.write(key, at, 'latin1')
-    offsets.push(at)
-    records.set(bytes, at)
-    at += bytes.byteLength
+    at += copied.write(key, at, 'latin1')
+    offsets.push(at + others)
+    if (isCopied(bytes)) {
+      copied.set(bytes, at)
+      at += bytes.byteLength
+    } else {
+      pieces.push(copied.subarray(taken, at), bytes)
+      taken = at
+      others += bytes.byteLength
+    }
   }
-  return { records, offsets }
+  pieces.push(copied.subarray(taken))
+  return { pieces, byteCount: at + others, offsets }
+}
+
+function isCopied({ byteLength }: Uint8Array): boolean {
+  return byteLength <= MAX_COPIED_BYTES
 }
 
 /**

@@ -1,6 +1,6 @@
 /**
- * Small blocks, many to a file, so that adding many of them is fast: puts that come together are one write, and the
- * barrier syncs few files. Packs only grow (`pack-writer.ts`); the index (`pack-index.ts`) says what in them is here.
+ * Blocks, many to a file, so that adding them is fast: puts that come together are one write, and the barrier syncs few
+ * files. Packs only grow (`pack-writer.ts`); the index (`pack-index.ts`) says what in them is here.
  * Used through `disk-blockstore.ts`.
  *
  * A block is in the index's memory once it is written, and in the database once it survives a power cut. What a process
@@ -29,12 +29,18 @@ import { PackWriter } from './pack-writer.ts'
 import { shardOf } from './sharding.ts'
 import type { StoreChange } from './store-usage.ts'
 
-/** Written and not yet synced: beyond this, syncing starts in the background. */
-const BACKGROUND_BYTES = 64 * MiB
-const BACKGROUND_BLOCKS = 32 * KiB
-/** A pack of which less than this part is blocks that are here gives them up to another. */
-const LIVE_PART = 0.5
-const MOVED_AT_ONCE = 64
+/** Written and not yet synced: beyond this, syncing starts in the background, so that the barrier finds little left. */
+const BACKGROUND_BYTES = 16 * MiB
+/** Beyond this, and what is being synced, the disk cannot keep up. */
+const MAX_UNSYNCED_BYTES = 256 * MiB
+/** Of which the database does not know: more of them take memory. */
+const MAX_UNSETTLED_BLOCKS = 32 * KiB
+/**
+ * A pack of which less than this part is blocks that are here gives them up to another. Moving them costs up to four times
+ * what it frees; what is not freed is at most a quarter of what is kept.
+ */
+const LIVE_PART = 0.8
+const MOVED_AT_ONCE = 16
 /** What may be there twice while packs are emptied, by default. */
 const MOVED_TOGETHER_BYTES = 64 * MiB
 /** Written in one go. */
@@ -90,7 +96,7 @@ export class PackStore {
     const store = new PackStore(folder, database, options)
     store.#end = await store.#index.load()
     await store.#writer.open(store.#end)
-    if (store.#index.unsettled >= BACKGROUND_BLOCKS) await store.sync()
+    if (store.#index.unsettled >= MAX_UNSETTLED_BLOCKS) await store.sync()
     return store
   }
 
@@ -297,14 +303,13 @@ export class PackStore {
     return outcomes
   }
 
-  /**
-   * Starts syncing once enough has gathered, so that the barrier finds little left and memory holds few places; if that
-   * is still going on from the last time, the disk cannot keep up, and the caller waits for it.
-   */
+  /** Starts syncing once enough has gathered. Where the disk cannot keep up, the caller waits for it. */
   async #syncIfEnough(): Promise<void> {
-    const enough = () => this.#unsyncedBytes >= BACKGROUND_BYTES || this.#index.unsettled >= BACKGROUND_BLOCKS
-    while (enough() && this.#background !== undefined) await this.#background
-    if (!enough()) return
+    const isAbove = (bytes: number) => {
+      return this.#unsyncedBytes >= bytes || this.#index.unsettled >= MAX_UNSETTLED_BLOCKS
+    }
+    while (isAbove(MAX_UNSYNCED_BYTES) && this.#background !== undefined) await this.#background
+    if (!isAbove(BACKGROUND_BYTES) || this.#background !== undefined) return
     this.#background = this.#inTurn(() => this.#syncWritten())
       // The barrier meets the same failure, and reports it.
       .catch(() => {})

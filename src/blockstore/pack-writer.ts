@@ -171,9 +171,9 @@ export class PackWriter {
 
   async #append(blocks: readonly PackedBlock[]): Promise<void> {
     const pack = await this.#packToWrite()
-    const { records, offsets } = encodeRecords(blocks)
+    const { pieces, byteCount, offsets } = encodeRecords(blocks)
     try {
-      await writeAt(pack.handle, records, pack.end)
+      await writeAt(pack.handle, pieces, pack.end)
     } catch (error) {
       // What has no record must not stand between those that have one.
       await pack.handle.truncate(pack.end).catch(() => this.#retireCurrent())
@@ -181,7 +181,7 @@ export class PackWriter {
     }
     // In one go with the blocks: whoever syncs now takes either all of it or nothing.
     const start = pack.end
-    pack.end += records.byteLength
+    pack.end += byteCount
     this.#unsynced.add(pack)
     for (const [index, { key, bytes }] of blocks.entries()) {
       this.#options.onWritten(key, { pack: pack.number, offset: start + offsets[index]!, length: bytes.byteLength })
@@ -214,7 +214,7 @@ export class PackWriter {
       await makeFolderIn(this.#folder)
       const handle = await openFile(path, 'wx+')
       try {
-        await writeAt(handle, PACK_HEADER, 0)
+        await writeAt(handle, [PACK_HEADER], 0)
       } catch (error) {
         await handle.close()
         await rm(path, { force: true })
@@ -268,9 +268,22 @@ function startsWith(bytes: Uint8Array, start: Uint8Array): boolean {
   return Buffer.compare(bytes.subarray(0, start.byteLength), start) === 0
 }
 
-async function writeAt(handle: FileHandle, bytes: Uint8Array, offset: number): Promise<void> {
-  let done = 0
-  while (done < bytes.byteLength) {
-    done += (await handle.write(bytes, done, bytes.byteLength - done, offset + done)).bytesWritten
+async function writeAt(handle: FileHandle, pieces: readonly Uint8Array[], offset: number): Promise<void> {
+  let at = offset
+  let left = pieces.filter(({ byteLength }) => byteLength > 0)
+  while (left.length > 0) {
+    const { bytesWritten } = await handle.writev(left, at)
+    at += bytesWritten
+    left = after(left, bytesWritten)
   }
+}
+
+/** What comes after so many bytes. */
+function after(pieces: readonly Uint8Array[], byteCount: number): Uint8Array[] {
+  let skipped = byteCount
+  return pieces.flatMap((piece) => {
+    const rest = piece.subarray(Math.min(skipped, piece.byteLength))
+    skipped -= piece.byteLength - rest.byteLength
+    return rest.byteLength > 0 ? rest : []
+  })
 }

@@ -25,6 +25,11 @@ export class Thread<Request, Answer> {
     return this.#worker !== undefined
   }
 
+  /** Requests that have no answer yet. */
+  get waiting(): number {
+    return this.#asked.length
+  }
+
   /**
    * @param transferred - what of the request is moved, not copied
    * @throws P2PError `internal` if the thread has ended without an answer

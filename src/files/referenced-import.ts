@@ -7,11 +7,14 @@ import type { BigIntStats } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import { relative } from 'node:path'
 import type { CID } from 'multiformats/cid'
-import type { References } from '../blockstore/references.ts'
+import type { NewReference, References } from '../blockstore/references.ts'
 import { localIoError } from '../common/errors.ts'
 import type { Storing } from './storing.ts'
 import { changedError } from './tree.ts'
-import { type NotedFile, type PlacedLeaf, TreeNotes, type WholeFile } from './tree-notes.ts'
+import { type NotedFile, type PlacedLeaf, referenceTo, TreeNotes, type WholeFile } from './tree-notes.ts'
+
+/** Of one file, that are noted together. */
+const LEAVES_TOGETHER = 64
 
 /** Takes the leaves of one file while it is read. */
 export interface LeafTaker {
@@ -53,9 +56,20 @@ export class ReferencedImport {
     const file = this.#notes.newFile(relative(this.#path, path))
     if (whole !== undefined) return this.#takeWhole(file, whole)
     const before = await statOf(path)
+    let pending: NewReference[] = []
+    const note = async () => {
+      const references = pending
+      pending = []
+      await this.#storing.run(() => Promise.all(references.map((reference) => this.#notes.add(file, { reference }))))
+    }
     return {
-      putLeaf: (leaf) => this.#storing.run(() => this.#notes.addLeaf(file, leaf)),
+      putLeaf: async (leaf) => {
+        const reference = referenceTo(file, leaf)
+        if (reference !== undefined) pending.push(reference)
+        if (pending.length >= LEAVES_TOGETHER) await note()
+      },
       close: async () => {
+        await note()
         const after = await statOf(path)
         if (after.mtimeNs !== before.mtimeNs || after.size !== before.size) throw changedError(path)
         const whole = { size: Number(after.size), mtimeNs: after.mtimeNs }

@@ -132,7 +132,8 @@ export class TreeNotes {
   }
 }
 
-function referenceTo({ id }: NotedFile, { cid, offset, content }: PlacedLeaf): NewReference | undefined {
+/** How {@link TreeNotes.add} takes a leaf; undefined for one that cannot be made again from its content. */
+export function referenceTo({ id }: NotedFile, { cid, offset, content }: PlacedLeaf): NewReference | undefined {
   const form = leafFormOf(cid, content)
   return form && { key: blockKey(cid), fileId: id, offset, length: content.byteLength, form }
 }

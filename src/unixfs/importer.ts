@@ -31,8 +31,8 @@ type FileSettings = Pick<ImportSettings, 'rawLeaves' | 'chunker' | 'layout' | 'm
 
 /** Of one file, that are being kept while the next ones are read. */
 const LEAVES_AT_ONCE = 8
-/** Of one file, that are being hashed. */
-const HASHES_AT_ONCE = 3
+/** Of one file, that are being hashed or wait for one before them. */
+const HASHES_AT_ONCE = 6
 
 const NO_BYTES = new Uint8Array(0)
 

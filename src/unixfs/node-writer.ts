@@ -17,7 +17,7 @@ import {
   writeVarint,
   writeVarintField,
 } from '../common/protobuf.ts'
-import { formatBytes } from '../common/units.ts'
+import { formatBytes, KiB } from '../common/units.ts'
 import { digestOf, MAX_BLOCK_BYTES } from '../dag/block.ts'
 import { DAG_PB, IDENTITY_HASH, SHA2_256 } from '../dag/cid.ts'
 import type { LeafHasher } from '../dag/leaf-hasher.ts'
@@ -105,10 +105,19 @@ export class NodeWriter {
   }
 }
 
+/** What the CIDs of links are copied into, many to a piece of memory: one of its own costs several times what it holds. */
+const CIDS_BYTES = 16 * KiB
+let cids = new Uint8Array(0)
+
 /** The link to a finished DAG. */
 export function linkTo(name: string, { cid, tsize }: NodeRef): NodeLink {
-  // From the pool of small buffers: one of its own costs more than it holds.
-  return { name, cid: Buffer.from(cid.bytes), tsize }
+  const { bytes } = cid
+  // Not from Node's pool: what is short-lived in it would stay as long as the links do.
+  if (cids.byteLength < bytes.byteLength) cids = new Uint8Array(Math.max(CIDS_BYTES, bytes.byteLength))
+  const copy = cids.subarray(0, bytes.byteLength)
+  copy.set(bytes)
+  cids = cids.subarray(bytes.byteLength)
+  return { name, cid: copy, tsize }
 }
 
 /** The bytes of a link within its node. */

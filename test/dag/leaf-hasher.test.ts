@@ -17,6 +17,21 @@ test('blocks in shared memory have their digests, in another thread once there a
   assert.deepEqual(digests.map(hex), blocks.map(sha256))
 })
 
+test('blocks that the threads have no time for are hashed in this one', async (t) => {
+  const hasher = await startedHasher(t)
+  const blocks = Array.from({ length: 2 * MANY }, (_, index) => sharedBlock(`block ${index}`))
+  let done = 0
+  const digests = blocks.map(async (block) => {
+    const digest = await hasher.digest(SHA2_256, block)
+    done++
+    return digest
+  })
+  // No answer of a thread comes meanwhile.
+  for (let turn = 0; turn < 10; turn++) await undefined
+  assert.ok(done > 0 && done < blocks.length, `${done} of ${blocks.length} are hashed here`)
+  assert.deepEqual((await Promise.all(digests)).map(hex), blocks.map(sha256))
+})
+
 test('small blocks and blocks in memory of this thread have theirs too', async (t) => {
   const hasher = await startedHasher(t)
   for (const block of [sharedBlock('small', 100), randomBytes('own', BLOCK_BYTES)]) {

@@ -12,7 +12,7 @@ import type { Campaign } from '../campaign.ts'
 const BLOCKS = 200
 const SOUND_BLOCKS = 20
 const SMALL_BYTES = 500
-/** These are block files, the others lie in packs. Half of them are damaged. */
+/** Half of these are damaged. */
 const LARGE_FILES = 4
 const LARGE_BYTES = 70_000
 

@@ -141,13 +141,7 @@ async function proveReplay(recording: Recording, sample: Sample): Promise<{ note
   const syncs = calls.filter(({ name }) => name === 'fsync' || name === 'fdatasync')
   const chosen = new Set(sample.pick('proof', syncs))
   // Of each kind that the promise rests on, one is tried always.
-  const kinds = [
-    /\/blocks\/..\/.+\.data$/,
-    /\/blocks\/..$/,
-    /\/blocks\/packs\/\d+\.car$/,
-    /\/blocks\/packs$/,
-    /\/database\/\d+\.log$/,
-  ]
+  const kinds = [/\/blocks\/packs\/\d+\.car$/, /\/blocks\/packs$/, /\/database\/\d+\.log$/]
   const vital = kinds.map((kind) => syncs.findLast(({ path }) => kind.test(path))!)
   for (const sync of vital) chosen.add(sync)
   const missed = new Set<SystemCall>()
