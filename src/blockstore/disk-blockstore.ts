@@ -12,9 +12,9 @@ import type { Database } from '../database/database.ts'
 import type { BlockStore, ReadOptions } from './blockstore.ts'
 import { FsBlockStore, type FsBlockStoreOptions, PACKS } from './fs-blockstore.ts'
 import { MAX_PACKED_BYTES } from './pack-format.ts'
-import { PackStore } from './pack-store.ts'
+import { PackStore, type PackStoreOptions, type UnreadablePack } from './pack-store.ts'
 
-export interface DiskBlockStoreOptions extends FsBlockStoreOptions {
+export interface DiskBlockStoreOptions extends FsBlockStoreOptions, Pick<PackStoreOptions, 'onUnreadable'> {
   /** Called before a block is written that is not here; throws if there must be no more. */
   reserve?: ((bytes: number, options: AbortOptions) => Promise<void>) | undefined
   /** A pack that has this size takes no more blocks. */
@@ -121,6 +121,11 @@ export class DiskBlockStore implements BlockStore {
   /** Files of writes that have failed and could not be cleaned up; those of an earlier run go when the store is opened. */
   async leftovers(): Promise<string[]> {
     return await this.#files.leftovers()
+  }
+
+  /** Packs whose end could not be read when the store was opened. */
+  unreadablePacks(): readonly UnreadablePack[] {
+    return this.#packs.unreadablePacks
   }
 
   /** Bytes of the blocks that were set aside since they had changed. @throws P2PError `io` */

@@ -13,7 +13,7 @@ import * as Digest from 'multiformats/hashes/digest'
 import type { AbortOptions } from '../common/abort.ts'
 import { Batcher } from '../common/batcher.ts'
 import { mapBounded } from '../common/concurrency.ts'
-import { errnoOf, hasCode, localIoError } from '../common/errors.ts'
+import { errnoOf, hasCode, localIoError, type P2PError } from '../common/errors.ts'
 import { KeyedLock } from '../common/keyed-lock.ts'
 import { KiB, MiB } from '../common/units.ts'
 import { matchesCid } from '../dag/block.ts'
@@ -54,6 +54,14 @@ export interface PackStoreOptions {
   /** Told of each such block, once it has been removed. */
   onCorrupt?: ((cid: CID) => void) | undefined
   packBytes?: number | undefined
+  /** Told of a pack whose end cannot be read, which has blocks that no pin has yet. */
+  onUnreadable?: ((error: P2PError) => void) | undefined
+}
+
+/** What cannot be read of a pack, apart from the blocks that are known to lie in it. */
+export interface UnreadablePack {
+  path: string
+  reason: string
 }
 
 export class PackStore {
@@ -63,6 +71,8 @@ export class PackStore {
   readonly #openPacks = new OpenFiles()
   readonly #writers = new KeyedLock()
   readonly #lost: LostBlocks
+  /** Since the store was opened. */
+  readonly unreadablePacks: UnreadablePack[] = []
   readonly #appends = new Batcher((blocks: PackedBlock[]) => this.#append(blocks))
   /** Up to where packs are synced, or will be when the index is written down. */
   #end: IndexedEnd = { pack: 0, offset: 0 }
@@ -87,6 +97,10 @@ export class PackStore {
           this.#lost.add(key, error)
           this.#changed(key, -1, -length)
         }
+      },
+      onUnreadable: (path, error) => {
+        this.unreadablePacks.push({ path, reason: error.message })
+        options.onUnreadable?.(error)
       },
     })
   }

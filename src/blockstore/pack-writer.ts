@@ -33,6 +33,8 @@ export interface PackWriterOptions {
   onWritten: (key: BlockKey, place: PackPlace) => void
   /** Told of a pack that could not be synced: what was written to it since the last time has been cut off. */
   onLost: (pack: number, error: P2PError) => void
+  /** Told of a pack whose end cannot be read: what an earlier run has stored there last is not taken up. */
+  onUnreadable: (path: string, error: P2PError) => void
 }
 
 /** Of no pack: nothing is written after it. */
@@ -139,20 +141,25 @@ export class PackWriter {
     for (const { handle } of packs) await handle.close()
   }
 
-  /** Where its next block would go; nowhere if its end is not whole. */
+  /** Where its next block would go; nowhere if its end is not whole, or cannot be read: then it stays as it is. */
   async #takeUp(number: number, indexedEnd: number): Promise<number> {
     const path = this.pathOf(number)
+    let handle: FileHandle | undefined
     try {
       const { size } = await stat(path)
       // A new pack of which a power cut has left only the name has no header.
       if (size <= indexedEnd) return size === indexedEnd && size > 0 ? size : NOWHERE
-      const handle = await openFile(path, 'r+')
+      handle = await openFile(path, 'r+')
+      const rest = await readAt(handle, { offset: indexedEnd, length: size - indexedEnd })
       const pack: OpenPack = { number, handle, end: indexedEnd, syncedEnd: indexedEnd, isNamed: false }
       this.#unsynced.add(pack)
-      pack.end += this.#takeUpBlocks(pack, await readAt(handle, { offset: indexedEnd, length: size - indexedEnd }))
+      pack.end += this.#takeUpBlocks(pack, rest)
       return pack.end === size ? size : NOWHERE
     } catch (error) {
-      throw localIoError(error, 'read the pack', path)
+      await handle?.close().catch(() => {})
+      // No block of a pin lies there, and all others can be had without it.
+      this.#options.onUnreadable(path, localIoError(error, 'read the pack', path))
+      return NOWHERE
     }
   }
 

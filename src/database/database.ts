@@ -22,6 +22,14 @@ export type SpaceWrite = SpaceOperation & { space: Space }
 
 type DatastoreOperation = { type: 'put'; key: string; value: Uint8Array } | { type: 'del'; key: string }
 
+/** What the library asks an iterator for. */
+interface DatastoreRange {
+  gte?: string
+  lt?: string
+  values: boolean
+  keyEncoding: 'buffer'
+}
+
 export interface WriteOptions {
   /** Return only when the write survives a power cut. Default false: it survives the end of the process. */
   sync?: boolean | undefined
@@ -161,7 +169,13 @@ export class Database {
       put: (key: string, value: Uint8Array) => guard.change(() => level.put(key, value)),
       del: (key: string) => guard.change(() => level.del(key)),
       batch: (operations: DatastoreOperation[]) => guard.change(() => level.batch(operations)),
-      iterator: (options: Parameters<typeof level.iterator>[0]) => level.iterator(options),
+      iterator: (options: DatastoreRange) => {
+        const entries = guard.iterate<string | undefined, Uint8Array>((_level, behind) => {
+          const { gte, ...rest } = options
+          return level.iterator({ ...rest, ...(behind === undefined ? { gte } : { gt: behind }) })
+        })
+        return { [Symbol.asyncIterator]: () => entries, close: async () => {} }
+      },
     }
   }
 
@@ -227,24 +241,10 @@ export class Space {
     const { prefix = new Uint8Array(), from = prefix } = options
     const start = this.fullKey(from)
     const lt = upperBound(this.fullKey(prefix))
-    const begin = (level: Level, last?: Uint8Array) => level.iterator(last ? { gt: last, lt } : { gte: start, lt })
-    let iterator: ReturnType<typeof begin> | undefined
-    let generation: number | undefined
-    let last: Uint8Array | undefined
-    try {
-      for (;;) {
-        const entry = await this.#guard.read((level) => {
-          if (iterator === undefined || generation !== this.#guard.generation) iterator = begin(level, last)
-          generation = this.#guard.generation
-          return iterator.next()
-        })
-        if (entry === undefined) return
-        last = entry[0]
-        yield [last.subarray(this.#prefix.byteLength), entry[1]]
-      }
-    } finally {
-      await iterator?.close()
-    }
+    const entries = this.#guard.iterate<Uint8Array, Uint8Array>((level, behind) =>
+      level.iterator(behind === undefined ? { gte: start, lt } : { gt: behind, lt }),
+    )
+    for await (const [key, value] of entries) yield [key.subarray(this.#prefix.byteLength), value]
   }
 
   /** The key as it is in the database. */

@@ -16,6 +16,12 @@ import { LogSync } from './log-sync.ts'
 
 export type Level = ClassicLevel<Uint8Array, Uint8Array>
 
+/** Of a level, or of a part of one. */
+interface EntryIterator<Key, Value> {
+  next(): Promise<[Key, Value] | undefined>
+  close(): Promise<void>
+}
+
 /** What opening writes besides what the logs hold. */
 const ROOM_TO_OPEN = 64 * KiB
 /** Tells whether files can be written; LevelDB passes over a name like this. */
@@ -32,6 +38,7 @@ export class LevelGuard {
   #isBroken = false
   #isClosed = false
   #reopening: Promise<void> | undefined
+  /** Changes when it is opened anew: iterators of before are closed then. */
   #generation = 0
 
   constructor(level: Level) {
@@ -52,11 +59,6 @@ export class LevelGuard {
     return this.#isBroken
   }
 
-  /** Changes when it is opened anew: iterators of before are closed then. */
-  get generation(): number {
-    return this.#generation
-  }
-
   /** Runs what reads. That goes on while nothing can be written. @throws P2PError `io`, `disk-full` */
   async read<T>(work: (level: Level) => Promise<T>): Promise<T> {
     if (this.#reopening !== undefined) await this.#reopening.catch(() => {})
@@ -66,6 +68,35 @@ export class LevelGuard {
       return await work(this.#level)
     } catch (error) {
       throw databaseError(error, this.location)
+    }
+  }
+
+  /**
+   * The entries of an iterator, as they were when it began, read as they are asked for. If the database had to be opened
+   * anew meanwhile, the rest are as they were then.
+   *
+   * @param begin - begins behind this key, or where there is none, at the first entry
+   * @throws P2PError `io`, `disk-full`
+   */
+  async *iterate<Key, Value>(
+    begin: (level: Level, behind: Key | undefined) => EntryIterator<Key, Value>,
+  ): AsyncGenerator<[Key, Value]> {
+    let iterator: EntryIterator<Key, Value> | undefined
+    let generation: number | undefined
+    let last: Key | undefined
+    try {
+      for (;;) {
+        const entry = await this.read((level) => {
+          if (iterator === undefined || generation !== this.#generation) iterator = begin(level, last)
+          generation = this.#generation
+          return iterator.next()
+        })
+        if (entry === undefined) return
+        last = entry[0]
+        yield entry
+      }
+    } finally {
+      await iterator?.close()
     }
   }
 

@@ -118,6 +118,8 @@ async function openStores(repo: Repo, bootId: string, warn: (message: string) =>
     isAwaited: (key) => pins.isInUse(key),
     beforeSetAside: () => memory.forget(),
     onCorrupt: (cid) => warn(`Block ${cid} was damaged on this disk: it is set aside, and counts as not here.`),
+    onUnreadable: (error) =>
+      warn(`${error.message}: what was stored there last, and is not pinned, counts as not here.`),
     onChange: usage.change,
     reserve: maxBytes === null ? undefined : (bytes, options) => collector.reserve(bytes, options),
   })

@@ -29,6 +29,8 @@ export type Problem =
   | { kind: 'missing-block'; cid: CID; root: CID; pin: Pin['kind']; reason: string }
   /** A block that a pin has and the index does not know of. */
   | { kind: 'unindexed-block'; cid: CID; root: CID; holder: string }
+  /** A pack of which an interrupted run has written the end, which cannot be read. No pin has a block in there. */
+  | { kind: 'unreadable-pack'; path: string; reason: string }
   /** What an interrupted write left. */
   | { kind: 'leftover'; path: string }
 
@@ -121,6 +123,7 @@ class Check {
       }
     }
     for (const [key, reason] of this.#corrupt) await this.#report({ kind: 'corrupt-block', cid: cidOf(key), reason })
+    for (const pack of blocks.unreadablePacks()) await this.#report({ kind: 'unreadable-pack', ...pack })
     for (const path of await leftovers()) await this.#report({ kind: 'leftover', path })
     return this.#counts
   }

@@ -46,6 +46,9 @@ type PinRecord = Omit<Pin, 'cid'> & { cid: string }
 /** The database does together what is asked of it at once. */
 const REMOVED_AT_ONCE = 64
 
+/** Each may have thousands of blocks in memory: while there are so many, nothing is written that would be one more. */
+const MAX_IN_DOUBT = 16
+
 /** What one kind of pin says more than another. */
 const STRENGTH: Record<PinKind, number> = { kept: 0, direct: 1, recursive: 2 }
 
@@ -255,6 +258,11 @@ export class Pins {
 
   /** Runs a write that decides whether the pin is there. */
   async #orInDoubt({ cid, holder }: Pick<Pin, 'cid' | 'holder'>, write: () => Promise<void>): Promise<void> {
+    if (this.#inDoubt.size >= MAX_IN_DOUBT) {
+      // What fails here has not been written, and is in no doubt.
+      await this.#database.settle()
+      await this.#settleDoubts()
+    }
     try {
       await write()
     } catch (error) {

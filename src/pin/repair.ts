@@ -26,6 +26,7 @@ export async function repair(parts: RepairParts, problem: Problem): Promise<bool
     case 'dangling-reference':
       return await letGo(parts, problem)
     case 'unreadable-reference':
+    case 'unreadable-pack':
       return false
     case 'missing-block':
       return await fetchAgain(parts, problem)

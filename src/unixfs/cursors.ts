@@ -3,7 +3,7 @@
  * Used by `walk.ts` alone.
  */
 
-import type { CID } from 'multiformats/cid'
+import { CID } from 'multiformats/cid'
 import { KiB, MiB } from '../common/units.ts'
 import { isIdentity, RAW } from '../dag/cid.ts'
 import type { FileChild } from './decode.ts'
@@ -46,12 +46,70 @@ export interface Cursor {
   comesBefore(other: Cursor): boolean
 }
 
+/**
+ * The children of a file's node, in about as many bytes as the node has: as objects they take ten times as much, and of
+ * files with small chunks there are many.
+ */
+class FileChildren {
+  readonly length: number
+  readonly #cids: Uint8Array
+  /** Where the CID of each ends. */
+  readonly #ends: Uint32Array
+  readonly #offsets: Float64Array
+  readonly #bytes: Float64Array
+  readonly #kinds: Uint8Array
+
+  constructor(children: readonly FileChild[]) {
+    this.length = children.length
+    this.#cids = Buffer.concat(children.map(({ cid }) => cid.bytes))
+    this.#ends = new Uint32Array(children.length)
+    this.#offsets = Float64Array.from(children, ({ offset }) => offset)
+    this.#bytes = Float64Array.from(children, ({ bytes }) => bytes)
+    this.#kinds = Uint8Array.from(children, kindOf)
+    let end = 0
+    for (const [index, { cid }] of children.entries()) {
+      end += cid.bytes.byteLength
+      this.#ends[index] = end
+    }
+  }
+
+  at(index: number): FileChild {
+    const cid = CID.decode(this.#cids.slice(this.#ends[index - 1] ?? 0, this.#ends[index]))
+    return { cid, offset: this.offsetAt(index), bytes: this.bytesAt(index) }
+  }
+
+  offsetAt(index: number): number {
+    return this.#offsets[index]!
+  }
+
+  bytesAt(index: number): number {
+    return this.#bytes[index]!
+  }
+
+  isRaw(index: number): boolean {
+    return this.#kinds[index] === RAW_LEAF
+  }
+
+  mayBeLeaf(index: number): boolean {
+    return this.#kinds[index] !== INNER_NODE
+  }
+}
+
+const INNER_NODE = 0
+const RAW_LEAF = 1
+const MAY_BE_LEAF = 2
+
+function kindOf({ cid, bytes }: FileChild): number {
+  if (cid.code === RAW) return RAW_LEAF
+  return isIdentity(cid) || bytes <= MAX_LEAF_BYTES ? MAY_BE_LEAF : INNER_NODE
+}
+
 export class FileCursor implements Cursor {
   readonly depth: number
   readonly heldBytes: number
   readonly #file: WalkFile
   readonly #base: number
-  readonly #children: FileChild[]
+  readonly #children: FileChildren
   readonly #firstLeaf: number
   #nextNode: number
   /** Counted from the first. */
@@ -63,12 +121,14 @@ export class FileCursor implements Cursor {
     this.#firstLeaf = firstLeaf(children.length)
     this.#file = file
     this.#base = base
-    this.#children = children
+    this.#children = new FileChildren(children)
     this.depth = depth
     this.heldBytes = heldBytes
     this.#nextNode = this.#nodeFrom(0)
     this.#nextLeaf = this.#leafFrom(0)
-    for (const child of children) if (mayBeLeaf(child)) this.#contentBytes += child.bytes
+    for (const [index, { bytes }] of children.entries()) {
+      if (this.#children.mayBeLeaf(index)) this.#contentBytes += bytes
+    }
   }
 
   get childCount(): number {
@@ -88,16 +148,17 @@ export class FileCursor implements Cursor {
   }
 
   takeNode(): NodeStep {
-    const child = this.#children[this.#nextNode]!
+    const child = this.#children.at(this.#nextNode)
     this.#nextNode = this.#nodeFrom(this.#nextNode + 1)
     return this.#nodeOf(child)
   }
 
   takeLeaf(before: number, mayGrow: boolean): LeafStep | NodeStep | undefined {
-    const child = this.#leafAt(this.#nextLeaf)
-    const offset = this.#base + child.offset
-    const isRaw = child.cid.code === RAW
+    const index = this.#placeOf(this.#nextLeaf)
+    const offset = this.#base + this.#children.offsetAt(index)
+    const isRaw = this.#children.isRaw(index)
     if (offset >= before || (!isRaw && !mayGrow)) return undefined
+    const child = this.#children.at(index)
     this.#nextLeaf = this.#leafFrom(this.#nextLeaf + 1)
     this.#contentBytes -= child.bytes
     if (!isRaw) return this.#nodeOf(child)
@@ -111,17 +172,18 @@ export class FileCursor implements Cursor {
   }
 
   #nodeFrom(index: number): number {
-    while (index < this.#children.length && mayBeLeaf(this.#children[index]!)) index++
+    while (index < this.#children.length && this.#children.mayBeLeaf(index)) index++
     return index
   }
 
   #leafFrom(index: number): number {
-    while (index < this.#children.length && !mayBeLeaf(this.#leafAt(index))) index++
+    while (index < this.#children.length && !this.#children.mayBeLeaf(this.#placeOf(index))) index++
     return index
   }
 
-  #leafAt(index: number): FileChild {
-    return this.#children[(this.#firstLeaf + index) % this.#children.length]!
+  /** Of the child that is the index-th to be gone through for its leaf. */
+  #placeOf(index: number): number {
+    return (this.#firstLeaf + index) % this.#children.length
   }
 
   #nodeOf({ cid, offset, bytes }: FileChild): NodeStep {
@@ -236,8 +298,4 @@ export class CursorQueue {
     }
     return undefined
   }
-}
-
-function mayBeLeaf(child: FileChild): boolean {
-  return child.cid.code === RAW || isIdentity(child.cid) || child.bytes <= MAX_LEAF_BYTES
 }

@@ -1,11 +1,13 @@
 /** What a repo is made of, missing, cut, open to others or of another version: what is said, and that nothing is rewritten. */
 
 import assert from 'node:assert/strict'
-import { chmod, lstat, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { appendFile, chmod, lstat, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { generateKeyPair, privateKeyToProtobuf } from '@libp2p/crypto/keys'
+import { interceptEnv } from '../faults/calls/intercept.ts'
 import { damaged } from '../support/blocks.ts'
+import { intercept } from '../support/intercept.ts'
 import { addPath, runP2p } from '../support/processes.ts'
 import { makeTempDir } from '../support/temp.ts'
 
@@ -232,4 +234,28 @@ test('without settings the defaults hold, and without a key a new one is made', 
   assert.notEqual(second.stdout.toString(), first.stdout.toString())
   assert.match(await stateOf(join(repo, 'identity.key')), /^600 /)
   assert.equal(await stateOf(join(repo, 'config.json')), 'nothing')
+})
+
+test('a pack whose end cannot be read: all else is there, each command says so, and verify ends with exit code 8', {
+  skip: intercept.why,
+}, async (t) => {
+  const folder = await makeTempDir(t)
+  const [repo, file] = [join(folder, 'repo'), join(folder, 'file')]
+  await writeFile(file, 'what is pinned')
+  const cid = await addPath(repo, file)
+  const pack = join(repo, 'blocks', 'packs', '1.car')
+  await appendFile(pack, 'what a run has stored that was killed')
+  const library = await intercept.library(t)
+  const run = async (...args: string[]) => {
+    const [log, watched] = [join(await makeTempDir(t), 'calls'), [pack]]
+    const env = interceptEnv(library, { watched, log, counted: ['read'], fault: { at: 1, errno: 'EIO' } })
+    const { code, stdout, stderr } = await runP2p(args, { repo, env })
+    assert.ok(stderr.includes(`warning: Cannot read the pack ${pack}: an input/output error (EIO)`), stderr)
+    return { code, stdout: stdout.toString() }
+  }
+  assert.deepEqual(await run('cat', '--offline', cid), { code: 0, stdout: 'what is pinned' })
+  assert.deepEqual(await run('verify', '--offline'), { code: 8, stdout: '' })
+  await writeFile(file, 'what is added afterwards')
+  assert.equal((await run('add', file)).code, 0)
+  assert.equal((await runP2p(['verify', '--offline'], { repo })).code, 0)
 })

@@ -44,7 +44,8 @@ test('a call fails with the error that was chosen, also in the database', { skip
 /** A call as it is recorded. */
 function call(name: SystemCall['name'], path: string, rest: Partial<SystemCall> = {}): SystemCall {
   const inode = path
-  return { number: 0, name, result: 0, inode, mtimeNs: 0n, offset: 0, path, second: '', data: Buffer.alloc(0), ...rest }
+  const data = Buffer.alloc(0)
+  return { number: 0, name, result: 0, errno: 0, inode, mtimeNs: 0n, offset: 0, path, second: '', data, ...rest }
 }
 
 test('a power cut takes what was not synced: content by its file, names by their folder', async (t) => {

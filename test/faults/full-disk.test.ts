@@ -7,7 +7,9 @@ import { noSmallDisk } from '../support/small-disk.ts'
 import { makeTempDir } from '../support/temp.ts'
 import type { Campaign } from './campaign.ts'
 import { databaseCalls } from './campaigns/database-calls.ts'
+import { descriptors } from './campaigns/descriptors.ts'
 import { fullDisks } from './campaigns/full-disks.ts'
+import { serving } from './campaigns/serving.ts'
 import { signals } from './campaigns/signals.ts'
 import { Sample } from './sample.ts'
 
@@ -33,6 +35,16 @@ test(
     skip: intercept.why,
   },
   (t) => assertHolds(t, databaseCalls, 100),
+)
+
+test(
+  'some files cannot be read while a peer is served: it is not told that the blocks are missing, and gets them',
+  { skip: intercept.why },
+  (t) => assertHolds(t, serving, 15),
+)
+
+test('a server without descriptors serves again once it has some', { skip: intercept.why }, (t) =>
+  assertHolds(t, descriptors, 10),
 )
 
 test('signals end add, get and serve, with the exit codes that they have, and all can go on', (t) =>

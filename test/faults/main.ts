@@ -13,6 +13,7 @@ import { makeTempDir } from '../support/temp.ts'
 import type { Campaign, Findings } from './campaign.ts'
 import { bitFlips } from './campaigns/bit-flips.ts'
 import { databaseCalls } from './campaigns/database-calls.ts'
+import { descriptors } from './campaigns/descriptors.ts'
 import { failingCalls } from './campaigns/failing-calls.ts'
 import { fullDisks } from './campaigns/full-disks.ts'
 import { gcCycles } from './campaigns/gc-cycles.ts'
@@ -20,6 +21,7 @@ import { killed } from './campaigns/killed.ts'
 import { powerLoss } from './campaigns/power-loss.ts'
 import { repoRaces } from './campaigns/repo-races.ts'
 import { sameBlock } from './campaigns/same-block.ts'
+import { serving } from './campaigns/serving.ts'
 import { signals } from './campaigns/signals.ts'
 import { Sample } from './sample.ts'
 
@@ -28,6 +30,8 @@ const campaigns: readonly Campaign[] = [
   powerLoss,
   failingCalls,
   databaseCalls,
+  serving,
+  descriptors,
   fullDisks,
   bitFlips,
   gcCycles,

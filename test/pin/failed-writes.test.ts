@@ -3,9 +3,18 @@
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import type { CID } from 'multiformats/cid'
+import { systemClock } from '../../src/common/clock.ts'
+import { hasCode } from '../../src/common/errors.ts'
+import { blockKey } from '../../src/dag/cid.ts'
+import { openDatabase } from '../../src/database/database.ts'
+import { Pins } from '../../src/pin/pins.ts'
 import { firedAt, interceptEnv, readCalls } from '../faults/calls/intercept.ts'
+import { numberedBlock } from '../support/blocks.ts'
 import { runChildModule } from '../support/child-module.ts'
+import { cleanUpAfter } from '../support/clean-up.ts'
 import { intercept } from '../support/intercept.ts'
+import { noSmallDisk, SmallDisk } from '../support/small-disk.ts'
 import { makeTempDir } from '../support/temp.ts'
 
 /** Pins one block after the other until it fails, then does what a server goes on with: another pin, and a collection. */
@@ -85,4 +94,42 @@ test('what a pin needs that was reported as failed stays exactly as long as the 
     assert.equal(isHere, isPinned)
     assert.deepEqual(rest, { failed: 'io', isGone: true, others: true })
   }
+})
+
+test('while a disk stays full few pins are in doubt, however many fail, and none is when there is room', {
+  skip: noSmallDisk,
+}, async (t) => {
+  const disk = await SmallDisk.make(t, await makeTempDir(t), 8)
+  const database = await openDatabase(join(disk.folder, 'database'))
+  cleanUpAfter(t, () => database.close())
+  const pins = new Pins(database, systemClock)
+  const pin = (index: number) =>
+    pins.holding(async (hold) => {
+      const { cid } = numberedBlock(index)
+      await hold.add([cid])
+      // So large that it does not fit between others.
+      await pins.add({ cid, name: 'n'.repeat(5000), bytes: 0, kind: 'recursive' }, hold)
+    })
+  await disk.fill()
+  const failed: CID[] = []
+  for (let index = 0; index < 60; index++) {
+    await pin(index).catch((error) => {
+      assert.ok(hasCode(error, 'disk-full'), String(error))
+      failed.push(numberedBlock(index).cid)
+    })
+  }
+  assert.ok(failed.length > 50, `${failed.length} have failed`)
+  const inUse = async () => {
+    const uses = await Promise.all(failed.map((cid) => pins.isInUse(blockKey(cid))))
+    return uses.filter(Boolean).length
+  }
+  const inDoubt = await inUse()
+  assert.ok(inDoubt > 0 && inDoubt <= 16, `${inDoubt} are in doubt`)
+
+  await disk.relieve()
+  await pin(1000)
+  const held = await Promise.all(failed.map((cid) => pins.isHeld(blockKey(cid))))
+  const pinned = await Promise.all(failed.map((cid) => pins.has(cid)))
+  assert.equal(await inUse(), 0)
+  assert.deepEqual(held, pinned)
 })

@@ -69,6 +69,11 @@ export class Engine {
     return { cid: want.cid, have: true }
   }
 
+  /** The store could not say: the want is dropped without an answer, so that the peer's next one is looked up again. */
+  notFoundOut(peerId: string, want: LedgerWant): void {
+    if (this.stands(peerId, want)) this.#ledgers.get(peerId)?.settle(want.key)
+  }
+
   /**
    * A block has come in. It can be sent now to those who wait for it; those who only asked whether it is here are to be
    * told.

@@ -90,6 +90,7 @@ export class Server {
         const presence = this.#engine.found(peerId, want, size ?? null)
         if (presence !== undefined) presences.push(presence)
       } catch (error) {
+        this.#engine.notFoundOut(peerId, want)
         this.#complaints.add('Cannot look up', want.cid.toString(), messageOf(error))
       }
     })

@@ -78,12 +78,13 @@ export interface VerifiedProblem {
     | 'unreadable-reference'
     | 'missing-block'
     | 'unindexed-block'
+    | 'unreadable-pack'
     | 'leftover'
-  /** null for a file that was left over. */
+  /** null for a file that was left over, and for a pack. */
   cid: string | null
   /** The root of the pin, or download, that needs the block. */
   root: string | null
-  /** The file of the user, or that was left over. */
+  /** The file of the user, the pack, or the file that was left over. */
   path: string | null
   reason: string
   repaired: boolean

@@ -122,6 +122,8 @@ function describe(problem: Problem, repaired: boolean): VerifiedProblem {
       const reason = 'the index does not know that the pin has it'
       return { kind, cid: cid.toString(), root: root.toString(), path: null, reason, repaired }
     }
+    case 'unreadable-pack':
+      return { kind, cid: null, root: null, path: problem.path, reason: problem.reason, repaired }
     case 'leftover':
       return { kind, cid: null, root: null, path: problem.path, reason: 'an interrupted write left it', repaired }
   }

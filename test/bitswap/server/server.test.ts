@@ -83,6 +83,20 @@ test('a block that cannot be looked up or read is told to the operator, and not 
   )
 })
 
+test('a block that could not be looked up is given when it is asked for again and can be', async (t) => {
+  const { cid, bytes } = numberedBlock(1, 2000)
+  const store = new FailingStore()
+  await store.put(cid, bytes)
+  store.unfindable.add(blockKey(cid))
+  const { server, errors, replies } = makeServer(store)
+  server.receive('peer', wantsOf([cid], WANT_BLOCK))
+  await until(t, () => errors.length === 1)
+  store.unfindable.clear()
+  server.receive('peer', wantsOf([cid], WANT_BLOCK))
+  await until(t, () => replies.some(({ blocks }) => blocks.length === 1))
+  assert.deepEqual(presencesIn(replies), [])
+})
+
 test('what cannot be looked up or read is told once a minute, however often peers ask', async (t) => {
   const store = new FailingStore()
   const cids = Array.from({ length: 50 }, (_, index) => numberedBlock(index).cid)

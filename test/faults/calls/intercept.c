@@ -41,6 +41,7 @@ static int with_data;
 static int without_syncs;
 static useconds_t write_delay; /* In microseconds, one write after the other */
 static const char *counted_calls;
+static const char *armed_by; /* Calls are counted once this file is there */
 static const char *boot_id; /* The file that is read as the system's boot id */
 static long fault_at;
 static int fault_errno; /* 0: the process is killed */
@@ -63,15 +64,17 @@ __attribute__((constructor)) static void start(void) {
   with_data = getenv("FAULTS_DATA") != NULL;
   without_syncs = getenv("FAULTS_WITHOUT_SYNCS") != NULL;
   counted_calls = getenv("FAULTS_CALLS");
+  armed_by = getenv("FAULTS_ARMED_BY");
   boot_id = getenv("FAULTS_BOOT_ID");
   write_delay = getenv("FAULTS_WRITE_DELAY") == NULL ? 0 : atol(getenv("FAULTS_WRITE_DELAY"));
   fault_at = getenv("FAULTS_AT") == NULL ? 0 : atol(getenv("FAULTS_AT"));
   fault_errno = getenv("FAULTS_ERRNO") == NULL ? 0 : atoi(getenv("FAULTS_ERRNO"));
   REAL("open", int, const char *, int, ...);
   int descriptor = real(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-  /* Out of the way of programs that count their descriptors. */
+  /* Out of the way of programs that count their descriptors, unless they may not have so many. */
   log_descriptor = fcntl(descriptor, F_DUPFD_CLOEXEC, LOG_DESCRIPTOR_FROM);
-  close(descriptor);
+  if (log_descriptor < 0) log_descriptor = descriptor;
+  else close(descriptor);
 }
 
 static int is_watched(const char *path) {
@@ -83,6 +86,7 @@ static int is_watched(const char *path) {
 }
 
 static int is_counted(const char *name) {
+  if (armed_by != NULL && access(armed_by, F_OK) != 0) return 0;
   if (counted_calls == NULL) return 1;
   size_t length = strlen(name);
   for (const char *found = counted_calls; (found = strstr(found, name)) != NULL; found += length) {

@@ -51,6 +51,8 @@ export interface SystemCall {
   name: CallName
   /** What it returned; negative: it failed. */
   result: number
+  /** The number of the error that it failed with by itself; 0 if it did not. */
+  errno: number
   /** Of the file, where the call has one open. */
   inode: string
   /** Its modification time after the call, in nanoseconds since 1970. */
@@ -74,6 +76,8 @@ export interface InterceptOptions {
   /** Count these calls alone. Default all. */
   counted?: readonly CallName[]
   fault?: Fault | undefined
+  /** Count no call before this file is there. Default: count from the start. */
+  armedBy?: string | undefined
   /** Answer every sync at once and do nothing. Default false. */
   withoutSyncs?: boolean
   /** A slow disk: each write takes so many milliseconds longer, one after the other. Default 0. */
@@ -107,7 +111,8 @@ export async function buildIntercept(folder: string): Promise<string> {
 
 /** The environment of a program that is intercepted. */
 export function interceptEnv(library: string, options: InterceptOptions): Record<string, string> {
-  const { watched, log, withData = false, counted, fault, withoutSyncs = false, writeDelayMs = 0, bootIdFile } = options
+  const { watched, log, withData = false, counted, fault, armedBy, bootIdFile } = options
+  const { withoutSyncs = false, writeDelayMs = 0 } = options
   return {
     LD_PRELOAD: library,
     // Its calls could be neither seen nor failed.
@@ -118,6 +123,7 @@ export function interceptEnv(library: string, options: InterceptOptions): Record
     ...(withoutSyncs && { FAULTS_WITHOUT_SYNCS: '1' }),
     ...(writeDelayMs > 0 && { FAULTS_WRITE_DELAY: String(writeDelayMs * 1000) }),
     ...(bootIdFile && { FAULTS_BOOT_ID: bootIdFile }),
+    ...(armedBy && { FAULTS_ARMED_BY: armedBy }),
     ...(counted && { FAULTS_CALLS: counted.join(',') }),
     ...(fault && { FAULTS_AT: String(fault.at) }),
     ...(fault?.errno && { FAULTS_ERRNO: String(constants.errno[fault.errno]) }),
@@ -131,14 +137,15 @@ export async function readCalls(log: string): Promise<SystemCall[]> {
   for (let start = 0; start < bytes.length; ) {
     const lineEnd = bytes.indexOf('\n', start)
     const line = bytes.toString('utf8', start, lineEnd)
-    const fields = /^(\d+) (\w+) (-?\d+) \d+ (\d+) (\d+) (-?\d+) (\d+) ([^\t]*)\t(.*)$/.exec(line)
+    const fields = /^(\d+) (\w+) (-?\d+) (\d+) (\d+) (\d+) (-?\d+) (\d+) ([^\t]*)\t(.*)$/.exec(line)
     if (fields === null) throw new Error(`This is no record of a call: ${line}`)
-    const [, number, name, result, inode = '', mtimeNs = '', offset, length, path = '', second = ''] = fields
+    const [, number, name, result, errno, inode = '', mtimeNs = '', offset, length, path = '', second = ''] = fields
     start = lineEnd + 1 + Number(length)
     calls.push({
       number: Number(number),
       name: name as CallName,
       result: Number(result),
+      errno: Number(errno),
       inode,
       mtimeNs: BigInt(mtimeNs),
       offset: Number(offset),

@@ -8,7 +8,7 @@ import { type PreparedJob, type PrepareJob, prepareJobs } from '../jobs/job.ts'
 import { callsWithoutFault, type JobRun, runJob } from '../jobs/run-job.ts'
 
 /** As many as the machines have cores that this is made for. */
-const RUNS_AT_ONCE = 2
+export const RUNS_AT_ONCE = 2
 
 /** A fault, and the calls that it is tried at. */
 export interface FaultKind extends Pick<Fault, 'errno'> {
