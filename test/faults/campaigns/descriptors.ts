@@ -6,10 +6,9 @@ import { join } from 'node:path'
 import type { CID } from 'multiformats/cid'
 import { messageOf } from '../../../src/common/errors.ts'
 import { AskingPeer } from '../../support/asking-peer.ts'
-import { randomBytes } from '../../support/bytes.ts'
+import { randomBlock } from '../../support/blocks.ts'
 import { withCleanUp } from '../../support/clean-up.ts'
 import { addPath, startServe } from '../../support/processes.ts'
-import { storedBlocks } from '../../support/stored-blocks.ts'
 import { buildIntercept, interceptEnv, readCalls } from '../calls/intercept.ts'
 import type { Campaign, Findings, Ground } from '../campaign.ts'
 import { brokenPromises } from '../repo-check.ts'
@@ -17,12 +16,13 @@ import { brokenPromises } from '../repo-check.ts'
 /** Of the server, which has 25 of them open before anybody connects. */
 const LIMITS = [64, 128]
 const BLOCKS = 100
-/** Each lies in a file of its own, which is opened to read it. */
+/** Each lies in a file of the user, which is opened to read it. */
 const BLOCK_BYTES = 66_000
 
 interface Source {
   library: string
   repo: string
+  tree: string
   cids: CID[]
 }
 
@@ -50,18 +50,16 @@ export const descriptors: Campaign = {
 async function makeSource({ folder, sample }: Ground): Promise<Source> {
   const [repo, tree] = [join(folder, 'repo'), join(folder, 'tree')]
   await mkdir(tree)
-  for (let index = 0; index < sample.count(BLOCKS); index++) {
-    await writeFile(join(tree, String(index)), randomBytes(`block ${index}`, BLOCK_BYTES))
-  }
-  await addPath(repo, tree)
-  const blocks = (await storedBlocks(join(repo, 'blocks'))).filter(({ length }) => length === BLOCK_BYTES)
-  return { library: await buildIntercept(folder), repo, cids: blocks.map(({ cid }) => cid) }
+  const blocks = Array.from({ length: sample.count(BLOCKS) }, (_, index) => randomBlock(`block ${index}`, BLOCK_BYTES))
+  for (const [index, { bytes }] of blocks.entries()) await writeFile(join(tree, String(index)), bytes)
+  await addPath(repo, tree, '--nocopy')
+  return { library: await buildIntercept(folder), repo, tree, cids: blocks.map(({ cid }) => cid) }
 }
 
-async function serveWithout({ library, repo, cids }: Source, limit: number, log: string): Promise<string[]> {
+async function serveWithout({ library, repo, tree, cids }: Source, limit: number, log: string): Promise<string[]> {
   const problems: string[] = []
   await withCleanUp(async (scope) => {
-    const env = interceptEnv(library, { watched: [join(repo, 'blocks')], log })
+    const env = interceptEnv(library, { watched: [tree], log })
     const wrapper = ['sh', '-c', `ulimit -n ${limit} && exec "$@"`, 'sh']
     const server = await startServe(scope, repo, [], { env, wrapper })
     const peer = await AskingPeer.connect(server.multiaddr)

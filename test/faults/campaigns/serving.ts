@@ -22,8 +22,9 @@ const KINDS: readonly FaultKind[] = [
   { errno: 'EMFILE', counted: ['open'] },
 ]
 
-/** Of each kind of block so many: in packs, in files of their own, in files of the user. */
+/** Of each kind of block so many: small and large ones in packs, and in files of the user, each of which is opened. */
 const BLOCKS = 8
+const IN_PLACE_BLOCKS = 12
 const PACKED_BYTES = 500
 const LARGE_BYTES = 70_000
 
@@ -82,6 +83,8 @@ async function makeSource({ folder }: Ground): Promise<Source> {
   for (let index = 0; index < BLOCKS; index++) {
     await writeFile(join(copied, `packed-${index}`), randomBytes(`packed ${index}`, PACKED_BYTES))
     await writeFile(join(copied, `large-${index}`), randomBytes(`large ${index}`, LARGE_BYTES))
+  }
+  for (let index = 0; index < IN_PLACE_BLOCKS; index++) {
     await writeFile(join(inPlace, `${index}`), randomBytes(`in place ${index}`, PACKED_BYTES))
   }
   const inPlacePaths = (await readdir(inPlace)).map((name) => join(inPlace, name))
