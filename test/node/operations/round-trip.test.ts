@@ -179,6 +179,8 @@ test('a target whose folder is not there is refused with what to do, and nothing
     return hasCode(error, 'io') && /There is no folder .*a\/b$/.test(error.message) && /mkdir -p/.test(error.hint ?? '')
   })
   await assert.rejects(get(join(source, 'copy')), (error) => hasCode(error, 'io') && /not a folder/.test(error.message))
+  const inside = node.get(roots[0]!.cid, { target: { kind: 'inside', folder: source }, offline: true })
+  await assert.rejects(inside, (error) => hasCode(error, 'io') && /source is not a folder$/.test(error.message))
   assert.deepEqual((await readdir(folder)).toSorted(), ['repo', 'source'])
 })
 
