@@ -143,13 +143,22 @@ test('a store with a limit takes what fits, makes room by itself, and says when 
     await writeFile(path, randomBytes(seed, 3 * MiB))
     return (await node.add([{ path }], options)).roots[0]!.cid
   }
+  const path = join(folder, 'larger')
+  await writeFile(path, randomBytes('larger', 5 * MiB))
+  await assert.rejects(
+    node.add([{ path }]),
+    (error) => hasCode(error, 'disk-full') && /4.0 MiB/.test(error.message) && /^Nothing else/.test(error.hint ?? ''),
+  )
   await addNow('loose', { pin: false })
   const pinned = await addNow('pinned')
   assert.ok(
     made.warnings.some((warning) => warning.includes('above its mark')),
     made.warnings.join(),
   )
-  await assert.rejects(addNow('too much'), (error) => hasCode(error, 'disk-full'))
+  await assert.rejects(
+    addNow('too much'),
+    (error) => hasCode(error, 'disk-full') && /p2p pin rm/.test(error.hint ?? ''),
+  )
   assert.deepEqual(
     (await pinsOf(node)).map(({ cid }) => cid),
     [pinned],
