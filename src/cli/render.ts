@@ -43,8 +43,10 @@ export class Output {
 
   /** To be passed to operations. */
   readonly onProgress: OnProgress = (event) => {
-    if (event.type === 'note') this.say(event.message)
-    else if (event.type === 'warning') this.warn(event.message)
+    if (event.type === 'note') {
+      const { json, verbose } = this.#flags
+      if (!event.isDetail || verbose || json) this.say(event.message)
+    } else if (event.type === 'warning') this.warn(event.message)
     else this.#progress?.update(event)
   }
 

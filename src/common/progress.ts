@@ -21,7 +21,8 @@ export type GetPhase = 'connecting' | 'finding-providers' | 'metadata' | 'downlo
 export type HeldBackBy = 'peer' | 'disk' | 'hash' | 'limit'
 
 export type ProgressEvent =
-  | { type: 'note'; message: string }
+  /** Of a detail only those are told who want to know all. */
+  | { type: 'note'; message: string; isDetail?: boolean }
   | { type: 'warning'; message: string }
   | AddProgress
   | CarProgress

@@ -5,6 +5,7 @@
 
 import { endsWithin } from '../common/ends-within.ts'
 import { SECOND_MS } from '../common/units.ts'
+import { inspectPath } from '../files/tree.ts'
 import type { StayEvent } from '../node/api/network.ts'
 import type { AddOptions, AddResult, AddSource } from '../node/api.ts'
 import { SharedApi, type SharedApiOptions } from '../rpc/shared-api.ts'
@@ -26,7 +27,7 @@ export interface ShareIo {
 /**
  * Returns when the signal aborts or `p2p stop` asks it to end after everything was added, or at once if nothing could be.
  *
- * @throws P2PError as `Api.add` does, `repo-held`, `network` if nothing can be listened on; if it is ended before, the
+ * @throws P2PError `not-found` before anything is opened; as `Api.add` does, `repo-held`, `network` if nothing can be listened on; if it is ended before, the
  * signal's reason or `aborted`
  */
 export async function runShare(
@@ -35,6 +36,8 @@ export async function runShare(
   addOptions: AddOptions,
   { signal: until, onEvent }: ShareIo,
 ): Promise<void> {
+  // A mistake shows before anybody is told of this node.
+  for (const source of sources) if ('path' in source) await inspectPath(source.path, addOptions)
   const { signal, stop, release } = stopsToo(until)
   const api = new SharedApi({
     ...options,

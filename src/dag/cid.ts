@@ -85,10 +85,26 @@ export function parseCid(text: string): CID {
     )
   } catch (cause) {
     throw new P2PError('bad-ref', `"${shorten(text)}" is not a CID`, {
-      hint: 'A CID starts with "bafy", "bafk" or "Qm" and has no spaces; check that it was copied whole.',
+      hint:
+        damageIn(text) ?? 'A CID starts with "bafy", "bafk" or "Qm" and has no spaces; check that it was copied whole.',
       cause,
     })
   }
+}
+
+/** How the usual CIDs begin, and what cannot stand in them. */
+const USUAL_FORMS = [
+  { beginning: /^baf[ky]/, foreign: /[^a-z2-7]/u },
+  { beginning: /^Qm/, foreign: /[^1-9A-HJ-NP-Za-km-z]/u },
+]
+
+/** What is wrong with text that begins as a CID does. */
+function damageIn(text: string): string | undefined {
+  const form = USUAL_FORMS.find(({ beginning }) => beginning.test(text))
+  if (form === undefined) return undefined
+  const wrong = form.foreign.exec(text)
+  const where = wrong === null ? '' : `: "${wrong[0]}" at place ${wrong.index + 1} is in no CID of this kind`
+  return `It begins as a CID does and is damaged${where}; copy it again, whole.`
 }
 
 function shorten(text: string): string {

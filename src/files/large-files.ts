@@ -164,7 +164,10 @@ async function openForWriting(path: string): Promise<FileHandle> {
   } catch (error) {
     if (errnoOf(error) !== 'EACCES') throw error
     // What an earlier run has left may have got its mode already, which forbids writing.
-    const handle = await open(path, O_RDONLY | O_NOFOLLOW)
+    const handle = await open(path, O_RDONLY | O_NOFOLLOW).catch(() => {
+      // There is none: it is the folder that forbids it.
+      throw error
+    })
     await handle.chmod(0o600).finally(() => handle.close())
     return await open(path, O_RDWR | O_NOFOLLOW)
   }

@@ -15,6 +15,7 @@ export async function ensureFolder(folder: string): Promise<void> {
   try {
     await mkdir(folder, { recursive: true })
   } catch (error) {
+    if (errnoOf(error) === 'EEXIST') throw notAFolder(folder)
     throw localIoError(error, 'make folder', folder)
   }
 }
@@ -27,12 +28,14 @@ export async function requireFolderOf(target: string): Promise<void> {
     throw localIoError(error, 'look at', folder)
   })
   if (stats?.isDirectory() === true) return
-  throw new P2PError('io', stats === undefined ? `There is no folder ${folder}` : `${folder} is not a folder`, {
-    hint:
-      stats === undefined
-        ? `Make it first (mkdir -p); a path that ends with a slash is made, and the result saved inside it.`
-        : 'Choose another path with -o.',
+  if (stats !== undefined) throw notAFolder(folder)
+  throw new P2PError('io', `There is no folder ${folder}`, {
+    hint: 'Make it first (mkdir -p); a path that ends with a slash is made, and the result saved inside it.',
   })
+}
+
+function notAFolder(path: string): P2PError {
+  return new P2PError('io', `${path} is not a folder`, { hint: 'Choose another path with -o.' })
 }
 
 /** @throws P2PError `target-exists` if anything is there, `io` if that cannot be told */

@@ -4,6 +4,7 @@
  * Paths are absolute, options are values, progress is plain data, and failures are `P2PError`s.
  */
 
+import type { ErrorCode } from '../common/errors.ts'
 import type { ImportSwitches } from '../unixfs/import-settings.ts'
 import type {
   BlockGetOptions,
@@ -95,11 +96,20 @@ export interface AddedRoot {
 export interface AddResult {
   roots: AddedRoot[]
   /** Sources that got no CID because something below them could not be read. */
-  failures: { path: string; message: string }[]
+  failures: AddFailure[]
   /** Entries left out because their name starts with a dot. */
   skippedHidden: number
   /** Where others fetch the roots from, best first: the addresses of the server on this repo. Empty if none is running. */
   servedAt: string[]
+}
+
+export interface AddFailure {
+  path: string
+  /** Of the first problem. */
+  code: ErrorCode
+  message: string
+  /** All that is in the way as far as it is known, the first 1,000 in full. */
+  problems: string[]
 }
 
 /** Where `get` puts what it fetches. */

@@ -73,7 +73,9 @@ export class Collector {
     await raceAbort(this.#makeRoom([...marks, most]), options)
     if ((await this.#storedBytes()) <= most) return
     throw new P2PError('disk-full', `The store has reached its limit of ${formatBytes(maxBytes)} (store.maxSize)`, {
-      hint: 'Raise store.maxSize, or give something up with "p2p pin rm" and run "p2p gc".',
+      hint: (await this.#keepsAnything())
+        ? 'Raise store.maxSize, or give something up with "p2p pin rm" and run "p2p gc".'
+        : 'Nothing else is kept that could be given up: what is being stored needs more than that. Raise store.maxSize.',
     })
   }
 
@@ -116,6 +118,11 @@ export class Collector {
       if (evicted.length > 0) bytes += (await this.collect({ signal })).bytes
       if (bytes > 0 || evicted.length > 0) this.#options.onCollected?.({ bytes, evicted: evicted.length })
     })
+  }
+
+  async #keepsAnything(): Promise<boolean> {
+    for await (const _ of this.#parts.pins.list()) return true
+    return false
   }
 
   async #storedBytes(): Promise<number> {

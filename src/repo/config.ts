@@ -122,7 +122,9 @@ export async function changeConfig(file: string, name: string, words: string[]):
 /** @throws P2PError `usage`, with the nearest name */
 export function assertSetting(name: string): asserts name is SettingName {
   if (isSettingName(name)) return
-  throw new P2PError('usage', `"${name}" is not a setting`, { hint: `The nearest one is "${nearestSetting(name)}".` })
+  throw new P2PError('usage', `"${name}" is not a setting`, {
+    hint: `The nearest one is "${nearestSetting(name)}"; "p2p config ls" lists all.`,
+  })
 }
 
 async function readIfThere(file: string): Promise<string | undefined> {

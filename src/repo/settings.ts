@@ -155,7 +155,7 @@ async function rate(value: unknown): Promise<number | null> {
 async function size(value: unknown): Promise<number | null> {
   if (value === 'none') return null
   const parsed = typeof value === 'string' ? parseBytes(value) : undefined
-  if (parsed === undefined) throw new Error('must be a size, as "10GiB", or "none"')
+  if (parsed === undefined) throw new Error('must be a size in KiB, MiB, GiB or TiB, as "10GiB", or "none"')
   return parsed
 }
 

@@ -50,7 +50,7 @@ export async function findSocket(dataDir: string, { userId }: SocketPlaces): Pro
     return path
   } catch (error) {
     if (errnoOf(error) === 'ENOENT') return undefined
-    throw localIoError(error, 'look for the socket in', dataDir)
+    throw localIoError(error, 'look into the repo', dataDir)
   }
 }
 

@@ -7,7 +7,7 @@ import test from 'node:test'
 import { parseMode, parseNumber } from '../../src/cli/flags.ts'
 import { MiB } from '../../src/common/units.ts'
 import { randomBytes } from '../support/bytes.ts'
-import { runP2p } from '../support/processes.ts'
+import { lastEvent, runP2p } from '../support/processes.ts'
 import { makePipe } from '../support/special-files.ts'
 import { storedBlocks } from '../support/stored-blocks.ts'
 import { makeTempDir } from '../support/temp.ts'
@@ -66,7 +66,28 @@ test('what no DAG can hold fails its own path, with what it is; the others go on
   const alone = await runP2p(['add', '--only-hash', paths[2]!], { repo })
   assert.equal(stdout.toString(), alone.stdout.toString())
   const wrapped = await runP2p(['add', '--wrap', ...paths], { repo })
-  assert.deepEqual([wrapped.code, wrapped.stdout.toString()], [10, ''], 'one without the others was not asked for')
+  assert.deepEqual([wrapped.code, wrapped.stdout.toString()], [6, ''], 'one without the others was not asked for')
+})
+
+test('every problem of a path is named with --verbose and --json; a path that fails alone gives its own exit code', async (t) => {
+  const folder = await makeTempDir(t)
+  const repo = join(folder, 'repo')
+  const tree = join(folder, 'tree')
+  await mkdir(tree)
+  await writeFile(Buffer.concat([Buffer.from(`${tree}/bad`), Buffer.of(0xff)]), 'x')
+  makePipe(join(tree, 'pipe'))
+  const short = await runP2p(['add', tree], { repo })
+  assert.equal(short.code, 6, short.stderr)
+  assert.match(
+    short.stderr,
+    /not valid UTF-8 \(and 1 more problem\)\n.*error: 1 of 1 paths.*\nhint: .*--verbose.*--ignore/,
+  )
+  const long = await runP2p(['add', tree, '--verbose'], { repo })
+  assert.match(long.stderr, /not valid UTF-8\nwarning: .*pipe: it is a named pipe/)
+  const { exitCode, code, failures } = lastEvent((await runP2p(['add', tree, '--json'], { repo })).stdout)
+  const [failure] = failures as { code: string; problems: string[] }[]
+  assert.deepEqual([exitCode, code, failure?.code, failure?.problems.length], [6, 'io', 'io', 2])
+  assert.equal((await runP2p(['add', tree, '--ignore', 'bad*', '--ignore', 'pipe'], { repo })).code, 0)
 })
 
 test('--wrap, --ignore and --no-empty-dirs make the tree that they say', async (t) => {

@@ -76,6 +76,7 @@ test('what cannot be understood: exit 2, one message, one hint, nothing on stdou
     [['get', CID, '--timeout', '0s'], /"0s".*--timeout/, /above zero/],
     [['get', CID, '-o', ''], /-o needs a path/, /./],
     [['get', CID.slice(0, 50)], /is not a CID/, /copied whole/],
+    [['get', `${CID.slice(0, 9)}1${CID.slice(10)}`], /is not a CID/, /damaged: "1" at place 10/],
     [['get', 'https://example.net/film.mkv'], /holds no CID/, /gateway/],
     [['get', `${CID}/../etc`], /the name "\.\."/, /./],
     [['get', CID, '--peer', '/ip4/127.0.0.1/tcp/1'], /not the address of a peer/, /\/p2p\//],

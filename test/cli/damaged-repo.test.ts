@@ -79,7 +79,7 @@ const cases: Case[] = [
     ...CONFIG,
     what: 'with a size that is none',
     break: write('{"store": {"maxSize": "much"}}'),
-    says: 'error: FILE: store.maxSize must be a size, as "10GiB", or "none"',
+    says: 'error: FILE: store.maxSize must be a size in KiB, MiB, GiB or TiB, as "10GiB", or "none"',
   },
   {
     ...CONFIG,

@@ -66,3 +66,13 @@ test('a peer that lacks the content, and a DHT that names nobody else: exit 3 af
   assert.deepEqual([code, failure.code], [3, 'no-provider'])
   assert.match(String(failure.message), /1 connected peer without it/)
 })
+
+test('config ls tells what the environment wins over', async (t) => {
+  const repo = join(await makeTempDir(t), 'repo')
+  const env = { P2P_BOOTSTRAP: 'none', P2P_LIMIT_UP: '1MiB' }
+  const { stdout } = await runP2p(['config', 'ls'], { repo, env })
+  assert.match(stdout.toString(), /^bootstrap .*\(default; P2P_BOOTSTRAP=none wins over it\)$/m)
+  assert.match(stdout.toString(), /^limits\.down +none {2}\(default\)$/m)
+  const { overridden } = lastEvent((await runP2p(['config', 'ls', '--json'], { repo, env })).stdout)
+  assert.deepEqual(overridden, { bootstrap: 'P2P_BOOTSTRAP', 'limits.up': 'P2P_LIMIT_UP' })
+})

@@ -1,7 +1,7 @@
 /** What is kept, as a user sees it. */
 
 import assert from 'node:assert/strict'
-import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import test from 'node:test'
 import { MiB } from '../../src/common/units.ts'
@@ -56,6 +56,39 @@ test('pin add and verify fetch from the peers that are named, and from nobody wi
   await damageStored(join(repo, 'blocks'), [parseCid(cid)])
   assert.equal(await codeOf('verify', '--repair', '--offline'), 8)
   assert.equal(await codeOf('verify', '--repair'), 0)
+})
+
+test('a file that was moved counts by its blocks in verify, repaired or not, and putting it back mends it', async (t) => {
+  const folder = await makeTempDir(t)
+  const repo = join(folder, 'repo')
+  const film = join(folder, 'film')
+  await writeRandomFile(film, 'film', 3 * MiB)
+  await addPath(join(folder, 'seeder'), film)
+  await addPath(join(folder, 'other'), join(folder, 'seeder', 'version'))
+  await addPath(repo, film, '--nocopy')
+  await rename(film, join(folder, 'elsewhere'))
+  const verify = async (...args: string[]) => {
+    const { code, stdout, stderr } = await runP2p(['verify', ...args], { repo })
+    return { code, cids: stdout.toString().split('\n').slice(0, -1).toSorted(), stderr }
+  }
+  const moved = await verify()
+  assert.deepEqual([moved.code, new Set(moved.cids).size, moved.cids.length], [8, 3, 3])
+  assert.match(moved.stderr, /error: 3 blocks are damaged or missing\nhint: .*put back/)
+
+  const other = await startServe(t, join(folder, 'other'))
+  const unmended = await verify('--repair', '--peer', other.multiaddr)
+  assert.deepEqual([unmended.code, unmended.cids], [8, moved.cids])
+  assert.match(unmended.stderr, /error: 3 blocks are damaged or missing\nhint: .*put back/)
+  assert.equal(unmended.stderr.match(/No connected peer has/g)?.length, 1, unmended.stderr)
+
+  await rename(join(folder, 'elsewhere'), film)
+  assert.deepEqual((await verify()).code, 0)
+
+  await rename(film, join(folder, 'elsewhere'))
+  const seeder = await startServe(t, join(folder, 'seeder'))
+  const mended = await verify('--repair', '--peer', seeder.multiaddr)
+  assert.deepEqual([mended.code, mended.cids], [0, []], mended.stderr)
+  assert.match(mended.stderr, /^Repaired 3\.$/m)
 })
 
 test('every file of a pinned download is synced before that is said, small ones too', { skip: noStrace }, async (t) => {

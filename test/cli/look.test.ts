@@ -14,6 +14,7 @@ import { folderBlock, symlinkBlock } from '../support/hostile-trees.ts'
 import { addPath, runP2p, startServe } from '../support/processes.ts'
 import { makeTempDir } from '../support/temp.ts'
 
+const ABSENT = 'bafkreifzjut3te2nhyekklss27nh3k72ysco7y32koao5eei66wof36n5e'
 const EMPTY_FOLDER = 'bafybeiczsscdsbs7ffqz55asqdf3smv6klcw3gofszvwlyarci47bgf354'
 
 test('every command prints the same with and without a server', async (t) => {
@@ -47,6 +48,11 @@ test('every command prints the same with and without a server', async (t) => {
     },
     { args: ['car', 'export', cid], code: 0, stderr: /^Exported 6 blocks, 2.0 MiB\.\n$/ },
     { args: ['block', 'rm', cid], code: 10, stderr: /needs it\n/ },
+    {
+      args: ['block', 'rm', ABSENT],
+      code: 3,
+      stderr: /is not removed: it is not in the local store\n.*\nhint: .*--force/,
+    },
   ]
   const runAll = async () => {
     const results = []

@@ -58,6 +58,20 @@ describe('text output', () => {
     assert.equal(text(stderr), 'a note\nSaved.\nwarning: x is left out\n')
   })
 
+  it('leaves out details, unless they are asked for', () => {
+    for (const { flags, expected } of [
+      { flags: {}, expected: '' },
+      { flags: { verbose: true }, expected: 'a detail\n' },
+    ]) {
+      const { output, stderr, text } = makeOutput(flags)
+      output.onProgress({ type: 'note', message: 'a detail', isDetail: true })
+      assert.equal(text(stderr), expected)
+    }
+    const { output, events } = makeOutput({ json: true })
+    output.onProgress({ type: 'note', message: 'a detail', isDetail: true })
+    assert.equal(events().length, 1)
+  })
+
   it('leaves only results, warnings and errors with --quiet', () => {
     const { output, stdout, stderr, text } = makeOutput({ quiet: true })
     output.resultLine('bafy')

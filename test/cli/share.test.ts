@@ -84,3 +84,11 @@ test('a QR code is shown on stderr, and a path that is not whole gives exit code
   assert.match(stderr, /^█▀▀▀▀▀▀▀█.*█▀▀▀▀▀▀▀█$/m)
   assert.match(stderr, /^warning: \/dev\/null is not added/m)
 })
+
+test('a path that is not there ends share before it has a repo, or is online', async (t) => {
+  const folder = await makeTempDir(t)
+  const { code, stderr } = await runP2p(['share', join(folder, 'nosuch'), ...LISTEN], { repo: join(folder, 'repo') })
+  assert.equal(code, 3)
+  assert.match(stderr, /^error: There is nothing at .*nosuch\n/)
+  assert.deepEqual(await readdir(folder), [])
+})

@@ -14,6 +14,8 @@ import { describeMetadata } from '../support/bytes.ts'
 import { makePipe } from '../support/special-files.ts'
 import { makeTempDir } from '../support/temp.ts'
 
+/** A user who owns nothing. */
+const NOBODY = 65534
 const ROOT = randomBlock('root', 100).cid
 
 interface Setting {
@@ -417,6 +419,31 @@ describe('output of get', () => {
         (await describeMetadata(join(folder, 'result'))).map((line) => line.replace(/ \d+$/, '')),
         ['. 755', 'sub 500', 'sub/file 444'],
       )
+    })
+  })
+
+  test('a folder in which nothing may be made is said to forbid it', async (t) => {
+    await inRepo(t, async ({ folder, open }) => {
+      await mkdir(join(folder, 'closed'))
+      const output = await open({ target: join(folder, 'closed', 'result') })
+      for (const [path, mode] of [
+        [folder, 0o755],
+        [join(folder, 'closed'), 0o555],
+      ] as const) {
+        await chmod(path, mode)
+      }
+      // Nothing is forbidden to root.
+      const isRoot = process.geteuid?.() === 0
+      if (isRoot) process.seteuid?.(NOBODY)
+      try {
+        await assert.rejects(
+          output.openFile(file(1500)),
+          (error) => hasCode(error, 'io') && /permission denied \(EACCES\)$/.test(error.message),
+        )
+      } finally {
+        if (isRoot) process.seteuid?.(0)
+        await output.close()
+      }
     })
   })
 

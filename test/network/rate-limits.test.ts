@@ -34,7 +34,11 @@ async function download(scope: CleanUpScope, serveArgs: string[], getArgs: strin
   const get = startP2p(scope, args, { repo: join(folder, 'receiver') })
   const result = resultOfGet(await get.finished)
   assert.equal(await sha256OfFile(output), sha256)
-  const heldBackBy = new Set(get.events.filter(({ type }) => type === 'progress').map((event) => event.heldBackBy))
+  const progress = get.events.filter(({ type }) => type === 'progress')
+  for (const { bytes, bytesPerSecond, etaSeconds } of progress) {
+    if (bytes === 0) assert.deepEqual([bytesPerSecond, etaSeconds], [0, null], 'the structure tells no rate of content')
+  }
+  const heldBackBy = new Set(progress.map((event) => event.heldBackBy))
   return { result, heldBackBy }
 }
 

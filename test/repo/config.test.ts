@@ -113,7 +113,8 @@ test('a setting is changed, and all else in the file stays', async (t) => {
 test('what no setting takes is refused, and a file that cannot be read is left alone', async (t) => {
   const file = join(await makeTempDir(t), 'config.json')
   const rows: [name: string, words: string[], message: RegExp, hint: RegExp][] = [
-    ['limit.up', ['1MiB'], /"limit.up" is not a setting/, /"limits.up"/],
+    ['limit.up', ['1MiB'], /"limit.up" is not a setting/, /"limits.up".*p2p config ls/],
+    ['store.maxSize', ['1MB'], /must be a size in KiB, MiB, GiB or TiB/, /./],
     ['toString', ['1'], /"toString" is not a setting/, /nearest/],
     ['limits', ['1MiB'], /"limits" is not a setting/, /limits\./],
     ['limits.up', ['fast'], /^limits.up must be a rate/, /config get limits.up/],

@@ -98,7 +98,8 @@ export function apiSuite(name: string, make: (t: TestContext) => Promise<MadeApi
       result.roots.map((root) => root.cid),
       [cid],
     )
-    assert.deepEqual(result.failures, [{ path: '-', message: 'Cannot read -: an input/output error (EIO)' }])
+    const message = 'Cannot read -: an input/output error (EIO)'
+    assert.deepEqual(result.failures, [{ path: '-', code: 'io', message, problems: [message] }])
   })
 
   apiTest('errors arrive with their code, message and hint', async (made) => {

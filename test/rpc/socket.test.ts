@@ -66,6 +66,15 @@ test('a repo that is not there has no socket', async (t) => {
   assert.equal(await findSocket(join(folder, 'nowhere'), places), undefined)
 })
 
+test('a repo that cannot be looked into is named as that', async (t) => {
+  const { folder, places } = await makeSite(t)
+  await writeFile(join(folder, 'file'), '')
+  await assert.rejects(findSocket(join(folder, 'file', 'repo'), places), {
+    code: 'io',
+    message: `Cannot look into the repo ${folder}/file/repo: part of the path is not a folder (ENOTDIR)`,
+  })
+})
+
 test('a path that is too long leads to a private folder, whatever the finder has for one', async (t) => {
   const site = await makeSite(t, 150)
   await listenAt(t, site)

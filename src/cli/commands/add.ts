@@ -4,7 +4,7 @@ import { resolve } from 'node:path'
 import { systemClock } from '../../common/clock.ts'
 import { P2PError } from '../../common/errors.ts'
 import { formatBytes } from '../../common/units.ts'
-import type { AddedRoot, AddOptions, AddResult, AddSource } from '../../node/api.ts'
+import type { AddedRoot, AddFailure, AddOptions, AddResult, AddSource } from '../../node/api.ts'
 import { type Context, withNode } from '../context.ts'
 import { type ImportFlags, importOptionsFrom } from '../import-options.ts'
 import { linkTo } from '../links.ts'
@@ -45,8 +45,8 @@ export async function add(context: Context, paths: string[], flags: AddFlags): P
   return {
     result: { roots, failures, skippedHidden: result.skippedHidden, reachable },
     summary: summaryOf(result, flags, links),
-    problems: failures.map(({ path, message }) => `${path} is not added: ${message}`),
-    failure: partialFailure(result),
+    problems: failures.flatMap((failure) => failureLines(context, failure)),
+    failure: addFailure(result),
   }
 }
 
@@ -56,12 +56,21 @@ async function hashOnly(sources: AddSource[], options: AddOptions): Promise<AddR
   return await hashSources({ clock: systemClock }, sources, options)
 }
 
+/** What is wrong with a path: in one line, or with `--verbose` in one for each problem. */
+export function failureLines({ flags }: Context, { path, message, problems }: AddFailure): string[] {
+  return (flags.verbose ? problems : [message]).map((problem) => `${path} is not added: ${problem}`)
+}
+
 /** Why not everything was added; undefined if it was. */
-export function partialFailure({ roots, failures }: AddResult): P2PError | undefined {
-  if (failures.length === 0) return undefined
+export function addFailure({ roots, failures }: AddResult): P2PError | undefined {
+  const [first] = failures
+  if (first === undefined) return undefined
   const paths = roots.length + failures.length
-  return new P2PError('partial', `${failures.length} of ${paths} paths could not be added`, {
-    hint: `${roots.length > 0 ? 'The others are added; mend' : 'Nothing was added: mend'} what is named above and add those paths again.`,
+  const isPartial = roots.length > 0
+  const done = isPartial ? 'The others are added; mend' : 'Nothing was added: mend'
+  const more = failures.some(({ problems }) => problems.length > 1) ? ' (--verbose names all)' : ''
+  return new P2PError(isPartial ? 'partial' : first.code, `${failures.length} of ${paths} paths could not be added`, {
+    hint: `${done} what is named above${more}, or leave it out with --ignore, and add those paths again.`,
   })
 }
 

@@ -1,6 +1,7 @@
 /** `p2p block`: single blocks, whatever they are part of. */
 
 import { P2PError } from '../../common/errors.ts'
+import type { BlockRmResult } from '../../node/api/blocks.ts'
 import { type Context, runOperation } from '../context.ts'
 import { fetchingOptions } from '../fetching.ts'
 import type { FetchingFlags, HoldFlags } from '../flags.ts'
@@ -57,13 +58,19 @@ export async function blockRm(context: Context, cids: string[], { force, ...flag
     result: { ...result },
     summary: [],
     problems: failures.map(({ cid, message }) => `${cid} is not removed: ${message}`),
-    failure:
-      failures.length === 0
-        ? undefined
-        : new P2PError('partial', `${failures.length} of ${cids.length} blocks were not removed`, {
-            hint: '"p2p pin ls --all" shows what is kept.',
-          }),
+    failure: failures.length === 0 ? undefined : notRemoved(result, cids.length),
   }
+}
+
+function notRemoved({ failures }: BlockRmResult, all: number): P2PError {
+  if (failures.some(({ isHere }) => isHere)) {
+    return new P2PError('partial', `${failures.length} of ${all} blocks were not removed`, {
+      hint: '"p2p pin ls --all" shows what is kept.',
+    })
+  }
+  const hint = 'With --force what is not here is no failure.'
+  if (failures.length === all) return new P2PError('not-found', 'Nothing was removed', { hint })
+  return new P2PError('partial', `${failures.length} of ${all} blocks are not here`, { hint })
 }
 
 function needsOf(name: string, { timeout }: HoldFlags) {

@@ -2,7 +2,7 @@
 
 import { assertSetting, loadConfig } from '../../repo/config.ts'
 import { resolveLocation } from '../../repo/location.ts'
-import { defaultConfig, SETTING_NAMES, toWords } from '../../repo/settings.ts'
+import { defaultConfig, SETTING_NAMES, type SettingName, toWords } from '../../repo/settings.ts'
 import { columns } from '../columns.ts'
 import { type Context, runOperation } from '../context.ts'
 import type { HoldFlags } from '../flags.ts'
@@ -23,16 +23,40 @@ export async function configGet(context: Context, name: string): Promise<Outcome
   return { result: { name, value }, summary: [] }
 }
 
+/** What wins over the file, where it is set. */
+const VARIABLES: Partial<Record<SettingName, string>> = {
+  bootstrap: 'P2P_BOOTSTRAP',
+  'limits.up': 'P2P_LIMIT_UP',
+  'limits.down': 'P2P_LIMIT_DOWN',
+  'limits.lan': 'P2P_LIMIT_LAN',
+}
+
 /** @throws P2PError `bad-config`, `io` */
 export async function configList(context: Context): Promise<Outcome> {
   const config = await loadConfig(configFile(context))
   const defaults = defaultConfig()
+  const { env } = context
+  const setVariable = (name: SettingName) => {
+    const variable = VARIABLES[name]
+    return variable !== undefined && env[variable] ? variable : undefined
+  }
   const rows = SETTING_NAMES.map((name) => {
     const value = toWords(name, config[name]).join(' ')
-    return [name, value === toWords(name, defaults[name]).join(' ') ? `${value}  (default)` : value]
+    const variable = setVariable(name)
+    const notes = [
+      ...(value === toWords(name, defaults[name]).join(' ') ? ['default'] : []),
+      ...(variable === undefined ? [] : [`${variable}=${env[variable]} wins over it`]),
+    ]
+    return [name, notes.length === 0 ? value : `${value}  (${notes.join('; ')})`]
   })
   for (const line of columns(rows)) context.output.resultLine(line)
-  return { result: { settings: config }, summary: [] }
+  const overridden = Object.fromEntries(
+    SETTING_NAMES.flatMap((name) => {
+      const variable = setVariable(name)
+      return variable === undefined ? [] : [[name, variable]]
+    }),
+  )
+  return { result: { settings: config, overridden }, summary: [] }
 }
 
 /** @throws P2PError `usage`, `bad-config`, `io`, `disk-full`, `repo-held` */

@@ -12,7 +12,7 @@ import type { ImportFlags } from '../import-options.ts'
 import { linkTo } from '../links.ts'
 import type { Outcome } from '../outcome.ts'
 import { servePrinter } from '../serve-printer.ts'
-import { addedFacts, addOptionsFrom, assertPossible, givenPaths, partialFailure, sourcesOf } from './add.ts'
+import { addedFacts, addFailure, addOptionsFrom, assertPossible, failureLines, givenPaths, sourcesOf } from './add.ts'
 
 export interface ShareFlags extends ImportFlags, LimitFlags {
   listen?: string[]
@@ -44,7 +44,9 @@ export async function share(context: Context, paths: string[], flags: ShareFlags
       added = event.result
       output.endProgress()
       for (const fact of addedFacts(added, flags)) output.say(fact)
-      for (const { path, message } of added.failures.map(asGiven)) output.warn(`${path} is not added: ${message}`)
+      for (const line of added.failures.map(asGiven).flatMap((failure) => failureLines(context, failure))) {
+        output.warn(line)
+      }
     } else if (event.type === 'serving') {
       printLinks(added, event.from)
     } else {
@@ -59,7 +61,7 @@ export async function share(context: Context, paths: string[], flags: ShareFlags
   return {
     result: { roots: added.roots.map(asGiven), failures: added.failures.map(asGiven) },
     summary: added.roots.length === 0 ? [] : ['Stopped.'],
-    failure: partialFailure(added),
+    failure: addFailure(added),
   }
 }
 

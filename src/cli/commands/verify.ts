@@ -15,30 +15,59 @@ export interface VerifyFlags extends FetchingFlags {
 /** @throws P2PError as `verify` of `Api.run` does */
 export async function verify(context: Context, { repair, ...flags }: VerifyFlags): Promise<Outcome> {
   const { output } = context
-  const told = new Set<string>()
+  const found = new FoundProblems()
   const tell = async (problem: VerifiedProblem) => {
     output.event('problem', { ...problem })
     const { cid, repaired } = problem
     if (repaired || context.flags.verbose) output.say(sentenceOf(problem))
     else if (cid === null) output.warn(sentenceOf(problem))
-    // A block may be wrong in several ways.
-    if (cid !== null && !repaired && !told.has(cid)) {
-      told.add(cid)
-      output.resultLine(cid)
-    }
+    if (found.add(problem) && cid !== null) output.resultLine(cid)
     await output.taken()
   }
   const options = { repair, ...(await fetchingOptions(context, flags)), onEvent: tell }
   const needs = { command: 'p2p verify', holdTimeoutMs: flags.timeout }
   const result = await runOperation(context, needs, 'verify', options)
-  return { result: { ...result }, summary: summaryOf(result), failure: failureOf(result, repair === true) }
+  return { result: { ...result }, summary: summaryOf(result, found), failure: failureOf(found, repair === true) }
 }
+
+/** What is told of problems: a block may be wrong in several ways, and is one thing to mend. */
+class FoundProblems {
+  /** Blocks of which something is left, by their CIDs. */
+  readonly left = new Set<string>()
+  readonly #repaired = new Set<string>()
+  /** Left, and not of a block. */
+  others = 0
+  #othersRepaired = 0
+  /** Of what is left, some would be right again if a file of the user were where it was. */
+  isInUserFile = false
+
+  /** @returns whether the problem adds to what is left */
+  add({ cid, kind, repaired }: VerifiedProblem): boolean {
+    if (!repaired && USER_FILE_PROBLEMS.includes(kind)) this.isInUserFile = true
+    if (cid === null) {
+      if (repaired) this.#othersRepaired++
+      else this.others++
+      return !repaired
+    }
+    const told = repaired ? this.#repaired : this.left
+    const isNew = !told.has(cid)
+    told.add(cid)
+    return isNew && !repaired
+  }
+
+  /** Blocks, and whatever else, of which nothing is left to mend. */
+  get repaired(): number {
+    return [...this.#repaired].filter((cid) => !this.left.has(cid)).length + this.#othersRepaired
+  }
+}
+
+const USER_FILE_PROBLEMS: VerifiedProblem['kind'][] = ['dangling-reference', 'unreadable-reference']
 
 function sentenceOf({ cid, path, reason, repaired }: VerifiedProblem): string {
   return `${[cid, path].filter((part) => part !== null).join(' in ')}: ${reason}${repaired ? '; repaired' : ''}`
 }
 
-function summaryOf({ blocks, bytes, references, pins, repaired }: VerifyResult): string[] {
+function summaryOf({ blocks, bytes, references, pins }: VerifyResult, { repaired }: FoundProblems): string[] {
   const inFiles = references > 0 ? ` and ${references} in your files` : ''
   return [
     `Checked ${blocks} blocks (${formatBytes(bytes)})${inFiles}, and ${pins} roots.`,
@@ -46,12 +75,19 @@ function summaryOf({ blocks, bytes, references, pins, repaired }: VerifyResult):
   ]
 }
 
-function failureOf({ problems, repaired }: VerifyResult, hasTried: boolean): P2PError | undefined {
-  const left = problems - repaired
-  if (left === 0) return undefined
-  return new P2PError('verification', `${left} ${left === 1 ? 'problem is' : 'problems are'} left`, {
-    hint: hasTried
-      ? 'Name somebody who has it with --peer, or give the pin up with "p2p pin rm".'
-      : 'Run "p2p verify --repair" to fetch what is missing; --peer names somebody who has it.',
-  })
+function failureOf({ left, others, isInUserFile }: FoundProblems, hasTried: boolean): P2PError | undefined {
+  const facts = [
+    ...(left.size > 0
+      ? [left.size === 1 ? '1 block is damaged or missing' : `${left.size} blocks are damaged or missing`]
+      : []),
+    ...(others > 0 ? [others === 1 ? '1 other problem is left' : `${others} other problems are left`] : []),
+  ]
+  if (facts.length === 0) return undefined
+  const hint = hasTried
+    ? 'Name somebody who has it with --peer, or give the pin up with "p2p pin rm".'
+    : 'Run "p2p verify --repair" to fetch what is missing; --peer names somebody who has it.'
+  const putBack = isInUserFile
+    ? ' A file of yours that was moved or changed is right again once it is put back, or added again.'
+    : ''
+  return new P2PError('verification', facts.join(', and '), { hint: `${hint}${putBack}` })
 }

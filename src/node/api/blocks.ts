@@ -78,7 +78,7 @@ export interface BlockRmOptions extends OperationOptions {
 
 export interface BlockRmResult {
   removed: string[]
-  failures: { cid: string; message: string }[]
+  failures: { cid: string; isHere: boolean; message: string }[]
 }
 
 export interface DagStatOptions extends FetchingOptions {

@@ -30,6 +30,8 @@ import type { ImportCounts } from './import-tree.ts'
 
 /** As many as one file has in use at a time. */
 const IDLE_BUFFER_BYTES = 16 * MiB
+/** A tree may have any number of them. */
+const MAX_PROBLEMS_TOLD = 1000
 
 export interface AddDependencies {
   store: Pick<BlockStore, 'put' | 'sync'>
@@ -150,7 +152,7 @@ class AddRun {
   async addEach(): Promise<void> {
     for (const scanned of this.#sources) {
       await this.#holding(async (importer, hold) => {
-        const imported = await this.#orFailure(scanned.source, async () => {
+        const imported = await this.#orFailure(scanned, async () => {
           const done = await this.#import(importer, scanned)
           await this.#makeDurable([done])
           return done
@@ -167,7 +169,7 @@ class AddRun {
     await this.#holding(async (importer, hold) => {
       const all: Imported[] = []
       for (const scanned of this.#sources) {
-        const imported = await this.#orFailure(scanned.source, () => this.#import(importer, scanned))
+        const imported = await this.#orFailure(scanned, () => this.#import(importer, scanned))
         if (imported !== undefined) all.push(imported)
       }
       if (this.#failures.length > 0) {
@@ -221,8 +223,6 @@ class AddRun {
   }
 
   async #import(importer: SourceImporter, { source, summary }: ScannedSource): Promise<Imported> {
-    const problems = summary?.problems ?? []
-    if (problems.length > 0) throw new P2PError('io', describeProblems(problems))
     return await importer.import(source, summary)
   }
 
@@ -253,14 +253,28 @@ class AddRun {
   }
 
   /** @returns undefined for a source that failed, which is noted then */
-  async #orFailure<T>(source: AddSource, work: () => Promise<T>): Promise<T | undefined> {
+  async #orFailure<T>(scanned: ScannedSource, work: () => Promise<T>): Promise<T | undefined> {
+    const found = scanned.summary?.problems ?? []
+    if (found.length > 0) {
+      this.#noteFailure(scanned, found)
+      return undefined
+    }
     try {
       return await work()
     } catch (error) {
       if (this.#storing.hasFailed || !hasCode(error, 'io', 'limit', 'not-found')) throw error
-      this.#failures.push({ path: 'path' in source ? source.path : source.name, message: error.message })
+      this.#noteFailure(scanned, [error])
       return undefined
     }
+  }
+
+  #noteFailure({ source }: ScannedSource, problems: P2PError[]): void {
+    this.#failures.push({
+      path: 'path' in source ? source.path : source.name,
+      code: problems[0]!.code,
+      message: describeProblems(problems),
+      problems: problems.slice(0, MAX_PROBLEMS_TOLD).map(({ message }) => message),
+    })
   }
 }
 
@@ -291,5 +305,7 @@ function assertNamesDiffer(sources: AddSource[]): void {
 
 function describeProblems(problems: P2PError[]): string {
   const others = problems.length - 1
-  return others === 0 ? problems[0]!.message : `${problems[0]!.message} (and ${others} more like this)`
+  return others === 0
+    ? problems[0]!.message
+    : `${problems[0]!.message} (and ${others} more ${others === 1 ? 'problem' : 'problems'})`
 }

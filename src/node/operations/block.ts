@@ -3,10 +3,10 @@
 import { CID } from 'multiformats/cid'
 import { create as createDigest } from 'multiformats/hashes/digest'
 import type { BlockStore } from '../../blockstore/blockstore.ts'
-import { P2PError } from '../../common/errors.ts'
+import { messageOf, P2PError } from '../../common/errors.ts'
 import { assertAllowedCid, digestOf, MAX_BLOCK_BYTES } from '../../dag/block.ts'
 import { blockKey, DAG_PB, isIdentity, parseCid, SHA2_256 } from '../../dag/cid.ts'
-import { codecNames, codecOf, hashOf } from '../../dag/codecs.ts'
+import { codecName, codecNames, codecOf, hashOf } from '../../dag/codecs.ts'
 import { hasKnownLinks, linksOf } from '../../dag/links.ts'
 import { parseRef } from '../../dag/ref.ts'
 import type { Pins } from '../../pin/pins.ts'
@@ -44,7 +44,7 @@ export async function blockPut(
   const bytes = await readAll(readContent(content, { signal }))
   const cid = cidOf(bytes, options)
   // A node that cannot be read would stop whoever walks over it.
-  if (hasKnownLinks(cid)) linksOf(cid, bytes)
+  if (hasKnownLinks(cid)) assertReadable(cid, bytes)
   await pins.holding(async (hold) => {
     await hold.over(store).put(cid, bytes, { signal })
     await store.sync({ signal })
@@ -62,7 +62,7 @@ export async function blockRm(
     signal?.throwIfAborted()
     const name = cid.toString()
     if (!(await store.has(cid, { signal })) || isIdentity(cid)) {
-      if (!force) result.failures.push({ cid: name, message: 'it is not in the local store' })
+      if (!force) result.failures.push({ cid: name, isHere: false, message: 'it is not in the local store' })
       continue
     }
     let isRemoved = false
@@ -71,9 +71,24 @@ export async function blockRm(
       isRemoved = true
     })
     if (isRemoved) result.removed.push(name)
-    else result.failures.push({ cid: name, message: 'a pin, a download or an operation under way needs it' })
+    else {
+      const message = 'a pin, a download or an operation under way needs it'
+      result.failures.push({ cid: name, isHere: true, message })
+    }
   }
   return result
+}
+
+/** @throws P2PError `usage` for what is not of the codec that it was said to be of */
+function assertReadable(cid: CID, bytes: Uint8Array): void {
+  try {
+    linksOf(cid, bytes)
+  } catch (cause) {
+    throw new P2PError('usage', `These bytes are no ${codecName(cid.code)} node: ${messageOf(cause)}`, {
+      hint: 'Without --codec and --v0 they are put as they are; "p2p add" makes nodes of files.',
+      cause,
+    })
+  }
 }
 
 async function fetchBlock(parts: FetchingParts, options: BlockOptions): Promise<{ cid: CID; bytes: Uint8Array }> {

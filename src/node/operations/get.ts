@@ -48,6 +48,8 @@ const ANNOUNCED_BYTES = 16 * MiB
 const COLLECT_EVERY_BYTES = GiB
 /** What is shown is that of the last few seconds. */
 const RATE_WINDOW_MS = 5 * SECOND_MS
+/** What was measured over less says little. */
+const MIN_RATE_SPAN_MS = SECOND_MS
 
 const KEPT_HINT = 'What was verified is kept: the same command goes on from there.'
 
@@ -124,6 +126,8 @@ class Get {
   #firstDataAt: number | undefined
   readonly #samples: { atMs: number; bytes: number }[] = []
   #hasSession = false
+  /** Some of it is in place, by this run or an earlier one. */
+  #hasContent = false
   /** Blocks that were put: the next sync covers them. */
   readonly #copied = new BlockSet()
   /** Blocks that may link to others which are no part of the result. */
@@ -186,7 +190,8 @@ class Get {
     const output = await this.#openOutput(target, root)
     try {
       await this.#export(root, blocks, output)
-      this.#phase = 'finishing'
+      // Of a stream nothing stays that would have to be made safe.
+      if (output instanceof Output || this.#options.copy === true) this.#phase = 'finishing'
       if (output instanceof Output) await output.finish()
       if (target !== undefined || this.#options.copy === true) {
         const isPartial = output.skipped.count > 0 || this.#hasOpaque
@@ -349,10 +354,10 @@ class Get {
   #report(): void {
     const stats = this.#fetching.session?.stats()
     const { bytes, totalBytes } = this.#exported
-    if (stats !== undefined && !this.#hasSession) {
-      this.#hasSession = true
-      this.#samples.length = 0
-    }
+    const isBeginning = (stats !== undefined && !this.#hasSession) || (bytes > 0 && !this.#hasContent)
+    this.#hasSession = stats !== undefined
+    this.#hasContent = bytes > 0
+    if (isBeginning) this.#samples.length = 0
     // What an earlier run has left is no speed.
     const rate = this.#rate(stats?.bytes ?? bytes)
     const etaSeconds = totalBytes === null || rate === 0 ? null : Math.ceil((totalBytes - bytes) / rate)
@@ -378,11 +383,13 @@ class Get {
     return this.#fetching.sources?.searching === true ? 'finding-providers' : 'connecting'
   }
 
+  /** 0 while it cannot be told: what the structure alone has cost says nothing about content. */
   #rate(bytes: number): number {
     const atMs = this.#parts.clock.monotonicMs()
     addToWindow(this.#samples, { atMs, bytes })
     const first = this.#samples[0]!
-    return atMs > first.atMs ? ((bytes - first.bytes) / (atMs - first.atMs)) * SECOND_MS : 0
+    const spanMs = atMs - first.atMs
+    return this.#hasContent && spanMs >= MIN_RATE_SPAN_MS ? ((bytes - first.bytes) / spanMs) * SECOND_MS : 0
   }
 
   #heldBackBy(stats: SessionStats | undefined): HeldBackBy | null {

@@ -45,6 +45,11 @@ export class Sources {
   #searching = false
   #nobodyHas = false
   #announcing = false
+  /** Blocks that were said to be with nobody, since a peer has come. */
+  readonly #lacking = new Set<string>()
+  /** The last of the providers that could not be reached, and why. */
+  #lastReason = ''
+  #summary = ''
 
   constructor(options: SourcesOptions) {
     this.#options = options
@@ -90,10 +95,16 @@ export class Sources {
       case 'peer-connected':
         this.#unreachable.delete(event.peerId)
         this.#nobodyHas = false
+        this.#lacking.clear()
         break
       case 'peer-unreachable':
-        if (!this.#unreachable.has(event.peerId)) onProgress({ type: 'note', message: event.reason })
+        if (!this.#unreachable.has(event.peerId)) {
+          const isDetail = !this.#isNamed(event.peerId)
+          if (isDetail) this.#lastReason = event.reason
+          onProgress({ type: 'note', message: event.reason, isDetail })
+        }
         this.#unreachable.set(event.peerId, event.multiaddrs[0] ?? event.peerId)
+        this.#summarize()
         break
       case 'peer-gone':
         onProgress({ type: 'note', message: `Peer ${event.peerId} has gone; it is dialled again.` })
@@ -102,9 +113,15 @@ export class Sources {
         this.#banned.add(event.peerId)
         onProgress({ type: 'warning', message: `Peer ${event.peerId} is not asked any more: ${event.reason}.` })
         break
-      case 'nobody-has':
+      case 'nobody-has': {
+        const { cid } = event
+        if (!this.#lacking.has(cid)) {
+          const message = `No connected peer has ${cid}; waiting for one that does.`
+          onProgress({ type: 'note', message, isDetail: this.#nobodyHas })
+        }
+        this.#lacking.add(cid)
         this.#nobodyHas = true
-        onProgress({ type: 'note', message: `No connected peer has ${event.cid}; waiting for one that does.` })
+      }
     }
   }
 
@@ -157,6 +174,24 @@ export class Sources {
     return [...this.#options.named.map(({ peerId }) => peerId), ...this.#found]
   }
 
+  #isNamed(peerId: string): boolean {
+    return this.#options.named.some((source) => source.peerId === peerId)
+  }
+
+  /** Says in one line what has become of the providers that were found: once, and again while there is nobody to ask. */
+  #summarize(): void {
+    if (!this.hasLooked || (this.#summary !== '' && this.#session?.livePeers !== 0)) return
+    const lost = [...this.#found].filter((peerId) => this.#unreachable.has(peerId) && !this.#isNamed(peerId)).length
+    if (lost === 0) return
+    const summary =
+      lost === this.#found.size
+        ? `No provider can be reached, of ${lost} that were found. ${this.#lastReason}`
+        : `${lost} of ${this.#found.size} providers cannot be reached; --verbose says why.`
+    const isNews = summary !== this.#summary
+    this.#summary = summary
+    if (isNews) this.#options.onProgress({ type: 'note', message: summary })
+  }
+
   /** Those whom there is nothing more to try with. */
   #triedPeers(session: Session): Set<string> {
     const connected = session.stats().peers.filter((peer) => peer.connected)
@@ -192,13 +227,20 @@ export class Sources {
           this.#searching = true
           for await (const { peerId, multiaddrs, via } of routing.findProviders(root, { signal })) {
             if (peerId === ownPeerId) continue
-            if (!this.#found.has(peerId)) onProgress({ type: 'note', message: `Found provider ${peerId} (${via}).` })
+            if (!this.#found.has(peerId)) {
+              onProgress({ type: 'note', message: `Found provider ${peerId} (${via}).`, isDetail: true })
+            }
             this.#found.add(peerId)
             session.addSource({ peerId, multiaddrs })
           }
           this.#searching = false
           this.#searchesDone++
           if (this.#found.size === before) this.#emptySearches++
+          else if (before === 0) {
+            const message = `Found ${count(this.#found.size, 'provider')}; --verbose names what is found.`
+            onProgress({ type: 'note', message })
+          }
+          this.#summarize()
         }
         await sleep(session.livePeers > 0 ? waitMs : SEARCH_AGAIN_MS, { signal })
         waitMs = Math.min(SEARCH_AGAIN_MS, 2 * waitMs)

@@ -282,7 +282,7 @@ test('a source with something in it that cannot be added gets no CID, the others
     result.failures.map(({ path }) => path),
     [bad, join(bad, 'pipe')],
   )
-  assert.match(result.failures[0]!.message, /pipe: it is a named pipe.* \(and 1 more like this\)$/)
+  assert.match(result.failures[0]!.message, /pipe: it is a named pipe.* \(and 1 more problem\)$/)
 })
 
 test('a file that changes while it is imported fails its source only', async (t) => {
@@ -312,10 +312,17 @@ test('what the user may not read is a failure of its source', {
   const { roots, failures } = await add([{ path: join(root, 'folder') }, { path: join(root, 'other') }])
   await chmod(join(root, 'other'), 0o700)
   assert.deepEqual(roots, [])
-  assert.deepEqual(failures, [
-    { path: join(root, 'folder'), message: `Cannot read ${root}/folder/file: permission denied (EACCES)` },
-    { path: join(root, 'other'), message: `Cannot read ${root}/other: permission denied (EACCES)` },
-  ])
+  assert.deepEqual(
+    failures.map(({ path, code, message }) => ({ path, code, message })),
+    [
+      {
+        path: join(root, 'folder'),
+        code: 'io',
+        message: `Cannot read ${root}/folder/file: permission denied (EACCES)`,
+      },
+      { path: join(root, 'other'), code: 'io', message: `Cannot read ${root}/other: permission denied (EACCES)` },
+    ],
+  )
 })
 
 test('folders nested deeper than readers follow get no CID', async (t) => {
@@ -338,7 +345,8 @@ test('a stream that fails is a failure of its source', async () => {
   })()
   const { roots, failures } = await add([{ name: 'stdin', content }])
   assert.deepEqual(roots, [])
-  assert.deepEqual(failures, [{ path: 'stdin', message: 'Cannot read stdin: an input/output error (EIO)' }])
+  const message = 'Cannot read stdin: an input/output error (EIO)'
+  assert.deepEqual(failures, [{ path: 'stdin', code: 'io', message, problems: [message] }])
 })
 
 test('a store that fails ends the whole call', async (t) => {

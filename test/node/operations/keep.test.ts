@@ -149,7 +149,10 @@ test('a store with a limit takes what fits, makes room by itself, and says when 
     made.warnings.some((warning) => warning.includes('above its mark')),
     made.warnings.join(),
   )
-  await assert.rejects(addNow('too much'), (error) => hasCode(error, 'disk-full'))
+  await assert.rejects(
+    addNow('too much'),
+    (error) => hasCode(error, 'disk-full') && /p2p pin rm/.test(error.hint ?? ''),
+  )
   assert.deepEqual(
     (await pinsOf(node)).map(({ cid }) => cid),
     [pinned],
@@ -157,6 +160,16 @@ test('a store with a limit takes what fits, makes room by itself, and says when 
   assert.equal((await verified(node)).result.problems, 0)
   await node.run('pin-rm', { cids: [pinned] })
   await addNow('too much')
+})
+
+test('what is larger than an empty store may get is told that nothing can be given up for it', async (t) => {
+  const { node, folder } = await makeNode(t, { config: { store: { maxSize: '4MiB' } } })
+  const path = join(folder, 'larger')
+  await writeFile(path, randomBytes('larger', 32 * MiB))
+  await assert.rejects(
+    node.add([{ path }]),
+    (error) => hasCode(error, 'disk-full') && /4.0 MiB/.test(error.message) && /^Nothing else/.test(error.hint ?? ''),
+  )
 })
 
 test('what is imported from a CAR file or downloaded is announced at once, downloads only if that is wanted', {

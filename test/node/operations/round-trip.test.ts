@@ -179,6 +179,8 @@ test('a target whose folder is not there is refused with what to do, and nothing
     return hasCode(error, 'io') && /There is no folder .*a\/b$/.test(error.message) && /mkdir -p/.test(error.hint ?? '')
   })
   await assert.rejects(get(join(source, 'copy')), (error) => hasCode(error, 'io') && /not a folder/.test(error.message))
+  const inside = node.get(roots[0]!.cid, { target: { kind: 'inside', folder: source }, offline: true })
+  await assert.rejects(inside, (error) => hasCode(error, 'io') && /source is not a folder$/.test(error.message))
   assert.deepEqual((await readdir(folder)).toSorted(), ['repo', 'source'])
 })
 
@@ -199,4 +201,20 @@ test('a download that was finished and could not say so is complete; one that wa
   assert.equal((await get()).stats.bytes, 'content'.length)
   assert.deepEqual(notes, ['copy is complete already.'])
   await assert.rejects(get(), (error) => hasCode(error, 'target-exists'))
+})
+
+test('what is written to a stream is not said to be made safe on disk', async (t) => {
+  const { node, folder } = await openLocalNode(t)
+  const path = join(folder, 'file')
+  await writeFile(path, 'content')
+  const { roots } = await node.add([{ path }])
+  const phases = new Set<string>()
+  const onProgress = (event: ProgressEvent) => {
+    if (event.type === 'progress') phases.add(event.phase)
+  }
+  const options = { ref: roots[0]!.cid, offline: true, onProgress }
+  assert.deepEqual(await node.run('cat', { ...options, write: async () => {} }), { cid: roots[0]!.cid, bytes: 7 })
+  assert.deepEqual([phases.size > 0, phases.has('finishing')], [true, false])
+  await node.get(options.ref, { ...options, target: { kind: 'path', path: join(folder, 'copy') } })
+  assert.ok(phases.has('finishing'))
 })
