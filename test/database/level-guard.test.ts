@@ -44,6 +44,19 @@ async function write({ database, acknowledged }: Filled, name: string, count: nu
   }
 }
 
+/** The database may still remove files that it does not need any more, which gives room to a write or two. */
+async function untilRefused(filled: Filled): Promise<void> {
+  for (;;) {
+    await filled.disk.fill()
+    try {
+      await write(filled, `full ${filled.acknowledged.length}`, 1)
+    } catch (error) {
+      if (hasCode(error, 'disk-full')) return
+      throw error
+    }
+  }
+}
+
 async function missing(database: Database, keys: readonly string[]): Promise<string[]> {
   const found = await database.space('s').getMany(keys.map((key) => Buffer.from(key)))
   return keys.filter((_, index) => found[index]?.byteLength !== value.byteLength)
@@ -58,9 +71,8 @@ for (const [what, room] of [
   }, async (t) => {
     const filled = await fill(t, { room })
     const { disk, folder, database, acknowledged } = filled
-    await disk.fill()
     for (let attempt = 0; attempt < 3; attempt++) {
-      await assert.rejects(write(filled, 'full', 1), (error) => hasCode(error, 'disk-full'))
+      await untilRefused(filled)
       assert.deepEqual(await missing(database, acknowledged), [])
     }
     await disk.relieve()

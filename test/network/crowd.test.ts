@@ -10,10 +10,10 @@ import { addPath, type GetResultEvent, type P2pEvent, resultOfGet, startP2p, sta
 import { findFreePort, startProxy } from '../support/proxy.ts'
 import { makeTempDir } from '../support/temp.ts'
 
-const FILE_BYTES = 32 * MiB
+const FILE_BYTES = 64 * MiB
 /** Until all know each other nobody can be done. */
 const FIRST_BYTES_PER_SECOND = MiB
-const BYTES_PER_SECOND = 2 * MiB
+const BYTES_PER_SECOND = 8 * MiB
 const RECEIVERS = ['receiver-1', 'receiver-2', 'receiver-3', 'receiver-4']
 
 /** Lets all receivers download at once. */
@@ -25,7 +25,7 @@ async function downloadTogether(scope: CleanUpScope, { seed }: { seed: boolean }
   const port = await findFreePort()
   const proxy = await startProxy(scope, {
     targetPort: port,
-    bytesPerSecond: seed ? FIRST_BYTES_PER_SECOND : 8 * BYTES_PER_SECOND,
+    bytesPerSecond: seed ? FIRST_BYTES_PER_SECOND : 2 * BYTES_PER_SECOND,
   })
   const addresses = ['--listen', `/ip4/127.0.0.1/tcp/${port}`, '--announce', proxy.multiaddr]
   const { peerId: seeder } = await startServe(scope, join(folder, 'seeder'), addresses)
