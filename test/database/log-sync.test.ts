@@ -37,7 +37,8 @@ async function record(t: TestContext, library: string): Promise<Recording> {
   const before = await Disk.load(site)
   const folder = join(site, 'database')
   const log = join(await makeTempDir(t), 'calls')
-  const env = interceptEnv(library, { watched: [site], log, withData: true })
+  // So that the table, which takes many writes, is not there before the record that is synced.
+  const env = interceptEnv(library, { watched: [site], log, withData: true, writeDelayMs: 5 })
   const output = await runChildModule(t, FILL_A_LOG, { argument: folder, env })
   return { calls: await readCalls(log), before, records: Number(output), folder }
 }

@@ -41,13 +41,13 @@ async function download(
 test('a slow disk holds a download back', { skip: intercept.why }, async (t) => {
   const library = await intercept.library(t)
   const log = join(await makeTempDir(t), 'calls')
-  // About 12 MiB/s, which any peer on this machine outruns.
-  const envOf = (out: string) => interceptEnv(library, { watched: [out], log, writeDelayMs: 80 })
+  // Four writes at a time make about 12 MiB/s, which any peer on this machine outruns.
+  const envOf = (out: string) => interceptEnv(library, { watched: [out], log, writeDelayMs: 320 })
   const reported = await download(t, { bytes: 32 * MiB, envOf })
   assert.ok(reported.has('disk'), `${[...reported]}`)
 })
 
 test('a hash that is slow to compute holds a download back', async (t) => {
-  const reported = await download(t, { bytes: 64 * MiB, addArgs: ['--hash', 'blake3'] })
+  const reported = await download(t, { bytes: 40 * MiB, addArgs: ['--hash', 'blake3'] })
   assert.ok(reported.has('hash'), `${[...reported]}`)
 })

@@ -39,7 +39,7 @@ static int watched_count;
 static int log_descriptor = -1;
 static int with_data;
 static int without_syncs;
-static useconds_t write_delay; /* In microseconds, one write after the other */
+static useconds_t write_delay; /* In microseconds */
 static const char *counted_calls;
 static const char *armed_by; /* Calls are counted once this file is there */
 static const char *boot_id; /* The file that is read as the system's boot id */
@@ -146,8 +146,8 @@ static void record(struct call *call, long result, int error, const struct stat 
 
 /* Whether the call is to go on. Until `finish`, no other watched call runs, so that the record has their true order. */
 static int begin(struct call *call, const char *name) {
-  pthread_mutex_lock(&lock);
   if (write_delay > 0 && strcmp(name, "write") == 0) usleep(write_delay);
+  pthread_mutex_lock(&lock);
   call->name = name;
   call->number = is_counted(name) ? ++count : 0;
   if (call->number == 0 || call->number != fault_at) return 1;

@@ -80,7 +80,7 @@ export interface InterceptOptions {
   armedBy?: string | undefined
   /** Answer every sync at once and do nothing. Default false. */
   withoutSyncs?: boolean
-  /** A slow disk: each write takes so many milliseconds longer, one after the other. Default 0. */
+  /** A slow disk: each write takes so many milliseconds longer. Default 0. */
   writeDelayMs?: number
   /** A file with the id of the boot that the program is to believe it runs in. Default: the system's. */
   bootIdFile?: string | undefined
