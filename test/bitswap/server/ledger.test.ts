@@ -41,6 +41,27 @@ describe('bitswap ledger', () => {
     assert.deepEqual(taken(ledger, 1000), [0, 1])
   })
 
+  test('only so many wants are kept: what is not here goes first, then what is less urgent than what comes', () => {
+    const ledger = new Ledger()
+    const most = 1024
+    const entry = (index: number, priority: number): WantEntry => {
+      return { cid: numberedBlock(index).cid, cancel: false, wantType: WANT_BLOCK, priority, sendDontHave: false }
+    }
+    const kept = ledger.apply(
+      Array.from({ length: most + 1 }, (_, index) => entry(index, 5)),
+      false,
+    )
+    assert.equal(kept.length, most)
+    for (const { key } of kept) ledger.located(key, 10)
+    ledger.located(kept[7]!.key, null)
+    assert.equal(ledger.apply([entry(2000, 1)], false).length, 1)
+    assert.equal(ledger.get(kept[7]!.key), undefined)
+    ledger.located(blockKey(numberedBlock(2000).cid), 10)
+    assert.equal(ledger.apply([entry(2001, 1)], false).length, 0)
+    assert.equal(ledger.apply([entry(2002, 2)], false).length, 1)
+    assert.equal(ledger.get(blockKey(numberedBlock(2000).cid)), undefined)
+  })
+
   test('what is ready is counted, through cancels, absence and a new wantlist', () => {
     const ledger = new Ledger()
     ledger.apply([want(0), want(1), want(2)], false)
