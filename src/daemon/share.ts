@@ -27,8 +27,8 @@ export interface ShareIo {
 /**
  * Returns when the signal aborts or `p2p stop` asks it to end after everything was added, or at once if nothing could be.
  *
- * @throws P2PError `not-found` before anything is opened; as `Api.add` does, `repo-held`, `network` if nothing can be listened on; if it is ended before, the
- * signal's reason or `aborted`
+ * @throws P2PError `not-found` before anything is opened; as `Api.add` does, `repo-held`, `network` if nothing can be
+ * listened on; if it is ended before, the signal's reason or `aborted`
  */
 export async function runShare(
   options: Omit<SharedApiOptions, 'role' | 'onHold' | 'onStop'>,

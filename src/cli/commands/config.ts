@@ -36,13 +36,14 @@ export async function configList(context: Context): Promise<Outcome> {
   const config = await loadConfig(configFile(context))
   const defaults = defaultConfig()
   const { env } = context
-  const setVariable = (name: SettingName) => {
+  const overridden: Partial<Record<SettingName, string>> = {}
+  for (const name of SETTING_NAMES) {
     const variable = VARIABLES[name]
-    return variable !== undefined && env[variable] ? variable : undefined
+    if (variable !== undefined && env[variable]) overridden[name] = variable
   }
   const rows = SETTING_NAMES.map((name) => {
     const value = toWords(name, config[name]).join(' ')
-    const variable = setVariable(name)
+    const variable = overridden[name]
     const notes = [
       ...(value === toWords(name, defaults[name]).join(' ') ? ['default'] : []),
       ...(variable === undefined ? [] : [`${variable}=${env[variable]} wins over it`]),
@@ -50,12 +51,6 @@ export async function configList(context: Context): Promise<Outcome> {
     return [name, notes.length === 0 ? value : `${value}  (${notes.join('; ')})`]
   })
   for (const line of columns(rows)) context.output.resultLine(line)
-  const overridden = Object.fromEntries(
-    SETTING_NAMES.flatMap((name) => {
-      const variable = setVariable(name)
-      return variable === undefined ? [] : [[name, variable]]
-    }),
-  )
   return { result: { settings: config, overridden }, summary: [] }
 }
 

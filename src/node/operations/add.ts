@@ -153,7 +153,7 @@ class AddRun {
     for (const scanned of this.#sources) {
       await this.#holding(async (importer, hold) => {
         const imported = await this.#orFailure(scanned, async () => {
-          const done = await this.#import(importer, scanned)
+          const done = await importer.import(scanned.source, scanned.summary)
           await this.#makeDurable([done])
           return done
         })
@@ -169,7 +169,7 @@ class AddRun {
     await this.#holding(async (importer, hold) => {
       const all: Imported[] = []
       for (const scanned of this.#sources) {
-        const imported = await this.#orFailure(scanned, () => this.#import(importer, scanned))
+        const imported = await this.#orFailure(scanned, () => importer.import(scanned.source, scanned.summary))
         if (imported !== undefined) all.push(imported)
       }
       if (this.#failures.length > 0) {
@@ -220,10 +220,6 @@ class AddRun {
       }
     }
     await (pins === undefined ? workWith() : pins.holding(workWith))
-  }
-
-  async #import(importer: SourceImporter, { source, summary }: ScannedSource): Promise<Imported> {
-    return await importer.import(source, summary)
   }
 
   async #makeDurable(all: Imported[]): Promise<void> {
