@@ -131,6 +131,13 @@ export function writeBytesField(target: Uint8Array, position: number, field: num
   return at + value.byteLength
 }
 
+/** Writes a field of text, as {@link writeBytesField} does its bytes. */
+export function writeTextField(target: Buffer, position: number, field: number, value: string): number {
+  target[position] = field * 8 + WIRE_BYTES
+  const at = writeVarint(target, position + 1, Buffer.byteLength(value))
+  return at + target.write(value, at)
+}
+
 /** Bytes that {@link writeBytesField} takes for a value of this length. */
 export function bytesFieldLength(valueLength: number): number {
   return 1 + varintLength(valueLength) + valueLength

@@ -14,6 +14,7 @@ import {
   varintFieldLength,
   WIRE_BYTES,
   writeBytesField,
+  writeTextField,
   writeVarint,
   writeVarintField,
 } from '../common/protobuf.ts'
@@ -138,7 +139,7 @@ function encodeNode(data: Uint8Array, links: readonly NodeLink[]): Uint8Array {
     bytes[at] = NODE_FIELD.links * 8 + WIRE_BYTES
     at = writeVarint(bytes, at + 1, linkLength(link))
     at = writeBytesField(bytes, at, LINK_FIELD.cid, link.cid)
-    at = writeBytesField(bytes, at, LINK_FIELD.name, Buffer.from(link.name))
+    at = writeTextField(bytes, at, LINK_FIELD.name, link.name)
     at = writeVarintField(bytes, at, LINK_FIELD.tsize, link.tsize)
   }
   writeBytesField(bytes, at, NODE_FIELD.data, data)
