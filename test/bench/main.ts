@@ -13,6 +13,7 @@
  *   version        how fast a command starts
  *   add            a file into a new repo, beside Kubo, Helia and a synced copy
  *   add-small      10,000 files of 4 KiB, beside the same
+ *   add-many       100,000 small files: peak memory
  *   small-commands small ones alone and through the holder
  *   get            one seeder, beside a bare libp2p stream, socat, Kubo and Helia
  *   throttled      4 seeders behind links of 8 MiB/s, beside Kubo and Helia
@@ -35,6 +36,7 @@ import { makeTempDir } from '../support/temp.ts'
 import type { Bar } from './bar.ts'
 import { add, addSmall } from './bars/add.ts'
 import { addAgain } from './bars/add-again.ts'
+import { addMany } from './bars/add-many.ts'
 import { barrier } from './bars/barrier.ts'
 import { version } from './bars/commands.ts'
 import { crowd } from './bars/crowd.ts'
@@ -58,6 +60,7 @@ const bars = [
   smallCommands,
   add,
   addSmall,
+  addMany,
   barrier,
   addAgain,
   manyBlocks,
