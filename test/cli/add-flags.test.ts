@@ -1,13 +1,14 @@
 /** The flags of `p2p add` that decide the CID, from the command line to the store. */
 
 import assert from 'node:assert/strict'
+import { mkdirSync, writeFileSync } from 'node:fs'
 import { access, mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import test from 'node:test'
 import { parseMode, parseNumber } from '../../src/cli/flags.ts'
 import { MiB } from '../../src/common/units.ts'
 import { randomBytes } from '../support/bytes.ts'
-import { lastEvent, runP2p } from '../support/processes.ts'
+import { lastEvent, runP2p, startP2p } from '../support/processes.ts'
 import { makePipe } from '../support/special-files.ts'
 import { storedBlocks } from '../support/stored-blocks.ts'
 import { makeTempDir } from '../support/temp.ts'
@@ -47,6 +48,32 @@ test('--nocopy serves what other switches have made, and --only-hash tells the s
 
   const read = await runP2p(['--offline', 'cat', added.stdout.toString().trim()], { repo })
   assert.ok(content.equals(read.stdout), read.stderr)
+})
+
+test('while many files are added it is told how many there are, how many are done, and how long the rest takes', async (t) => {
+  const folder = await makeTempDir(t)
+  const tree = join(folder, 'tree')
+  const [wide, others] = [9_000, 1_000]
+  for (let index = 0; index < wide + others; index++) {
+    const parent = index < wide ? tree : join(tree, `m${index % 10}`)
+    mkdirSync(parent, { recursive: true })
+    writeFileSync(join(parent, `${index}`), `${index}`)
+  }
+  const add = startP2p(t, ['add', '--json', tree], { repo: join(folder, 'repo') })
+  const { code, stderr } = await add.finished
+  assert.equal(code, 0, stderr)
+  const told = add.events.filter(({ type }) => type === 'add-progress')
+  assert.ok(told.every(({ totalFiles, totalBytes }) => totalFiles === wide + others && Number(totalBytes) > wide))
+  const done = told.map(({ files }) => Number(files))
+  assert.deepEqual(
+    done,
+    done.toSorted((one, other) => one - other),
+  )
+  assert.ok(
+    told.some(({ files, etaSeconds }) => Number(files) < wide && Number(etaSeconds) > 0),
+    'one on the way says how long it takes',
+  )
+  assert.deepEqual([done.at(-1), told.at(-1)?.etaSeconds], [wide + others, 0])
 })
 
 test('what no DAG can hold fails its own path, with what it is; the others go on: exit 10', async (t) => {
