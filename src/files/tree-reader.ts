@@ -14,8 +14,6 @@ import type { ReadOutcome, TreeAnswer, TreeRequest } from './tree-worker.ts'
 export const MAX_SMALL_BYTES = 64 * KiB
 /** Entries after which the thread has saved what starting it costs. */
 const WORTH_STARTING = 200
-/** Entries that the thread has in its memory. */
-const LOOKED_AT_ONCE = 2048
 
 export interface SmallFile extends WholeFile {
   content: Uint8Array
@@ -39,13 +37,8 @@ export class TreeReader {
 
   /** What stands in a folder under these names, in their order. */
   async look(folder: string, names: string[], options: LookOptions): Promise<Looked[]> {
-    const all: Looked[] = []
-    for (let start = 0; start < names.length; start += LOOKED_AT_ONCE) {
-      const some = names.slice(start, start + LOOKED_AT_ONCE)
-      const answer = await this.#thread.ask({ kind: 'look', folder, names: some, options })
-      if (answer.kind === 'look') all.push(...answer.looked)
-    }
-    return all
+    const answer = await this.#thread.ask({ kind: 'look', folder, names, options })
+    return answer.kind === 'look' ? answer.looked : []
   }
 
   /**

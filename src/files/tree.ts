@@ -7,7 +7,7 @@
 import { isUtf8 } from 'node:buffer'
 import { createHash, type Hash } from 'node:crypto'
 import * as fs from 'node:fs'
-import { type BigIntStats, constants, type Dirent, lstatSync, statSync } from 'node:fs'
+import { type BigIntStats, constants, lstatSync, statSync } from 'node:fs'
 import { readdir, readlink } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { promisify } from 'node:util'
@@ -21,6 +21,8 @@ import { MiB } from '../common/units.ts'
 /** How much of a file is read at once: the chunk size of imports, so that no chunk is copied together. */
 const READ_BYTES = MiB
 const STATS_AT_ONCE = 16
+/** Entries of a folder that are in memory with all that is said about them. */
+const ENTRIES_AT_ONCE = 2048
 const MODE_BITS = 0o7777
 const SECOND_NS = 1_000_000_000n
 /** At two thirds of what those of `fs/promises` cost, which is most of looking through a tree. */
@@ -44,8 +46,9 @@ export interface Stamp {
 }
 
 export type LocalEntry = { name: string; metadata?: EntryMetadata | undefined; stamp?: Stamp | undefined } & (
-  | { kind: 'file'; bytes: number | undefined }
-  | { kind: 'folder'; identity: string | undefined }
+  | { kind: 'file'; bytes: number }
+  /** Device and inode. */
+  | { kind: 'folder'; identity: string }
   | { kind: 'symlink' }
   /** Something that cannot be imported. */
   | { kind: 'refused'; reason: string }
@@ -58,14 +61,14 @@ export interface FolderPlace {
   relativePath: string
   /** Folders around it. */
   depth: number
-  /** Device and inode of itself and of the folders around it, where they are known. */
+  /** Device and inode of itself and of the folders around it. */
   identities: readonly string[]
 }
 
 export interface FolderListing {
-  /** In the order of their names. */
-  entries: LocalEntry[]
   skippedHidden: number
+  /** The entries in the order of their names, some at a time: a folder may have a hundred thousand. @throws P2PError `io` */
+  parts: AsyncIterable<LocalEntry[]>
 }
 
 export interface LookOptions {
@@ -98,8 +101,6 @@ export interface TreeOptions extends AbortOptions, LookOptions {
   hidden: boolean
   /** What else to leave out, below the named path. */
   isIgnored?: ((relativePath: string, isFolder: boolean) => boolean) | undefined
-  /** Tell the sizes of files. Default true. */
-  withSizes?: boolean | undefined
   /** Default: one entry after the other is looked at. */
   reader?: EntryReader | undefined
 }
@@ -114,76 +115,90 @@ export async function inspectPath(path: string, options: Omit<TreeOptions, 'hidd
   }
 }
 
-type Folder = { name: string; identity: string | undefined }
+export type LocalFolder = Extract<LocalEntry, { kind: 'folder' }>
 
 /** The folder that was named. */
-export function topFolder(path: string, { identity }: Pick<Folder, 'identity'>): FolderPlace {
-  return { path, relativePath: '', depth: 0, identities: identity === undefined ? [] : [identity] }
+export function topFolder(path: string, { identity }: Pick<LocalFolder, 'identity'>): FolderPlace {
+  return { path, relativePath: '', depth: 0, identities: [identity] }
 }
 
 /** A folder that is listed in another one. */
-export function folderIn(parent: FolderPlace, { name, identity }: Folder): FolderPlace {
+export function folderIn(parent: FolderPlace, { name, identity }: Pick<LocalFolder, 'name' | 'identity'>): FolderPlace {
   const { path, depth, identities } = parent
   return {
     path: join(path, name),
     relativePath: below(parent, name),
     depth: depth + 1,
-    identities: identity === undefined ? identities : [...identities, identity],
+    identities: [...identities, identity],
   }
 }
 
 /** One folder, not what is below its folders. @throws P2PError `io` */
 export async function listFolder(folder: FolderPlace, options: TreeOptions): Promise<FolderListing> {
-  const { hidden, isIgnored, signal } = options
-  signal?.throwIfAborted()
-  try {
-    const all = await readNames(folder.path)
-    const visible = hidden ? all : all.filter(({ name }) => !name.startsWith('.'))
-    const found = await inspectEntries(folder, visible, options)
-    const entries = isIgnored
-      ? found.filter(({ name, kind }) => !isIgnored(below(folder, name), kind === 'folder'))
-      : found
-    return { entries, skippedHidden: all.length - visible.length }
-  } catch (error) {
-    throw localIoError(error, 'read', folder.path)
+  options.signal?.throwIfAborted()
+  const { named, unnamed } = await readNames(folder.path)
+  const isVisible = (name: string) => options.hidden || !name.startsWith('.')
+  const visible = named.filter(isVisible)
+  const refused = unnamed.filter(isVisible)
+  return {
+    skippedHidden: named.length + unnamed.length - visible.length - refused.length,
+    parts: inspectAll(folder, visible, refused, options),
   }
 }
 
-/** An entry of a folder, as the folder tells of it. */
-interface NamedEntry {
-  name: string
-  isUtf8: boolean
-  type: Pick<Dirent<Buffer>, 'isFile' | 'isDirectory' | 'isSymbolicLink' | 'isSocket' | 'isFIFO'>
+interface Names {
+  named: string[]
+  /** What stands for those that are not UTF-8. */
+  unnamed: string[]
 }
 
-async function readNames(path: string): Promise<NamedEntry[]> {
-  const entries = await readdir(path, { withFileTypes: true })
-  // What stands in place of bytes that are not UTF-8 may also be in a name itself.
-  const isClear = entries.every(({ name }) => !name.includes('\ufffd'))
-  const named = isClear
-    ? entries.map((type): NamedEntry => ({ name: type.name, isUtf8: true, type }))
-    : (await readdir(path, { withFileTypes: true, encoding: 'buffer' })).map((type): NamedEntry => {
-        return { name: type.name.toString('utf8'), isUtf8: isUtf8(type.name), type }
-      })
-  return named.sort((one, other) => (one.name < other.name ? -1 : 1))
+async function readNames(path: string): Promise<Names> {
+  try {
+    const names = await readdir(path)
+    // What stands in place of bytes that are not UTF-8 may also be in a name itself.
+    const isClear = names.every((name) => !name.includes('\ufffd'))
+    if (isClear) return { named: names.sort(), unnamed: [] }
+    const bytes = await readdir(path, { encoding: 'buffer' })
+    const [named, unnamed] = [true, false].map((isNamed) => {
+      return bytes.filter((name) => isUtf8(name) === isNamed).map((name) => name.toString('utf8'))
+    })
+    return { named: named!.sort(), unnamed: unnamed!.sort() }
+  } catch (error) {
+    throw localIoError(error, 'read', path)
+  }
 }
 
 function below({ relativePath }: FolderPlace, name: string): string {
   return relativePath === '' ? name : `${relativePath}/${name}`
 }
 
-async function inspectEntries(folder: FolderPlace, all: NamedEntry[], options: TreeOptions): Promise<LocalEntry[]> {
-  const { followLinks, withSizes = true, withMetadata, withStamps, reader } = options
+async function* inspectAll(
+  folder: FolderPlace,
+  names: string[],
+  unnamed: string[],
+  options: TreeOptions,
+): AsyncGenerator<LocalEntry[]> {
+  const { isIgnored } = options
+  const refused = unnamed.map((name): LocalEntry => ({ kind: 'refused', name, reason: 'its name is not valid UTF-8' }))
+  for (let start = 0; start < names.length || start === 0; start += ENTRIES_AT_ONCE) {
+    options.signal?.throwIfAborted()
+    const found = await inspectSome(folder, names.slice(start, start + ENTRIES_AT_ONCE), options)
+    const all = start === 0 ? [...refused, ...found] : found
+    yield isIgnored ? all.filter(({ name, kind }) => !isIgnored(below(folder, name), kind === 'folder')) : all
+  }
+}
+
+async function inspectSome(folder: FolderPlace, names: string[], options: TreeOptions): Promise<LocalEntry[]> {
+  const { followLinks, withMetadata, withStamps, reader } = options
   const lookOptions: LookOptions = { followLinks, withMetadata, withStamps }
-  const refused = (name: string): LocalEntry => ({ kind: 'refused', name, reason: 'its name is not valid UTF-8' })
-  const isTold = !followLinks && !withSizes && !withMetadata && !withStamps
-  if (isTold) return all.map(({ name, isUtf8, type }) => (isUtf8 ? describe(name, type) : refused(name)))
-  const names = all.filter(({ isUtf8 }) => isUtf8).map(({ name }) => name)
-  const looked = reader?.takes(names.length)
-    ? await reader.look(folder.path, names, lookOptions)
-    : await mapBounded(names, STATS_AT_ONCE, (name) => look(join(folder.path, name), name, lookOptions))
-  let next = 0
-  return all.map(({ name, isUtf8 }) => (isUtf8 ? accepted(looked[next++]!, name, folder, lookOptions) : refused(name)))
+  try {
+    const looked = reader?.takes(names.length)
+      ? await reader.look(folder.path, names, lookOptions)
+      : await mapBounded(names, STATS_AT_ONCE, (name) => look(join(folder.path, name), name, lookOptions))
+    return names.map((name, index) => accepted(looked[index]!, name, folder, lookOptions))
+  } catch (error) {
+    throw localIoError(error, 'read', folder.path)
+  }
 }
 
 async function look(path: string, name: string, options: LookOptions): Promise<Looked> {
@@ -201,7 +216,9 @@ function accepted(looked: Looked, name: string, folder: FolderPlace, { followLin
     if (leadsNowhere) return { kind: 'refused', name, reason: 'it is a link that leads nowhere' }
     throw failedTo('read', join(folder.path, name), looked)
   }
-  if (looked.kind !== 'folder' || looked.identity === undefined) return looked
+  // One string for a name, not also the one that another thread has sent.
+  looked.name = name
+  if (looked.kind !== 'folder') return looked
   if (!folder.identities.includes(looked.identity)) return looked
   return { kind: 'refused', name, reason: 'it leads back to a folder that it lies in' }
 }
@@ -236,11 +253,9 @@ function stampOf({ size, mtimeNs, ctimeNs, dev, ino, mode }: BigIntStats): Stamp
   return { text: [size, mtimeNs, ctimeNs, dev, ino, mode].join(' '), changedNs }
 }
 
-function describe(name: string, entry: NamedEntry['type'] | BigIntStats): LocalEntry {
-  if (entry.isFile()) return { kind: 'file', name, bytes: 'size' in entry ? Number(entry.size) : undefined }
-  if (entry.isDirectory()) {
-    return { kind: 'folder', name, identity: 'ino' in entry ? `${entry.dev}-${entry.ino}` : undefined }
-  }
+function describe(name: string, entry: BigIntStats): LocalEntry {
+  if (entry.isFile()) return { kind: 'file', name, bytes: Number(entry.size) }
+  if (entry.isDirectory()) return { kind: 'folder', name, identity: `${entry.dev}-${entry.ino}` }
   if (entry.isSymbolicLink()) return { kind: 'symlink', name }
   return { kind: 'refused', name, reason: `it is ${specialKind(entry)}, not a file, folder or symlink` }
 }
@@ -253,7 +268,7 @@ function metadataOf({ mode, mtimeNs }: BigIntStats): EntryMetadata {
   }
 }
 
-function specialKind(entry: NamedEntry['type']): string {
+function specialKind(entry: BigIntStats): string {
   if (entry.isSocket()) return 'a socket'
   if (entry.isFIFO()) return 'a named pipe'
   return 'a device'
@@ -295,7 +310,7 @@ export async function scanTree(path: string, options: TreeOptions): Promise<Tree
     fingerprint.add(entryPath, entry)
     if (entry.kind === 'refused') summary.problems.push(refusedError(entryPath, entry.reason))
     else if (entry.kind === 'file') {
-      summary.bytes += entry.bytes ?? 0
+      summary.bytes += entry.bytes
       summary.files++
     }
   }
@@ -304,11 +319,17 @@ export async function scanTree(path: string, options: TreeOptions): Promise<Tree
   const folders = top.kind === 'folder' ? [topFolder(path, top)] : []
   for (let folder = folders.pop(); folder !== undefined; folder = folders.pop()) {
     try {
-      const { entries, skippedHidden } = await listFolder(folder, options)
+      const { parts, skippedHidden } = await listFolder(folder, options)
       summary.skippedHidden += skippedHidden
-      for (const entry of entries) note(entry, join(folder.path, entry.name))
+      const inside: FolderPlace[] = []
+      for await (const entries of parts) {
+        for (const entry of entries) {
+          note(entry, join(folder.path, entry.name))
+          if (entry.kind === 'folder') inside.push(folderIn(folder, entry))
+        }
+      }
       // The last is taken next, and the fingerprint wants the first.
-      for (const entry of entries.toReversed()) if (entry.kind === 'folder') folders.push(folderIn(folder, entry))
+      while (inside.length > 0) folders.push(inside.pop()!)
     } catch (error) {
       if (!(error instanceof P2PError)) throw error
       summary.problems.push(error)

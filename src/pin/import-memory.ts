@@ -17,6 +17,7 @@ import { parseCid } from '../dag/cid.ts'
 import { isLeaf, linksOf } from '../dag/links.ts'
 import { walkDag } from '../dag/walk.ts'
 import type { Database, Space, SpaceOperation } from '../database/database.ts'
+import type { Storing } from '../files/storing.ts'
 import type { Stamp } from '../files/tree.ts'
 import type { HolderId } from './held-blocks.ts'
 import type { Hold } from './hold.ts'
@@ -28,8 +29,6 @@ const MS_NS = 1_000_000n
 /** Records that are written or removed together: so many, or with so many bytes. */
 const RECORDS_PER_BATCH = 1024
 const BYTES_PER_BATCH = MiB
-/** The files of a folder are noted in parts, so that no record of a wide one is large. */
-const FILES_PER_RECORD = 4096
 
 export interface KnownNode {
   cid: CID
@@ -37,10 +36,13 @@ export interface KnownNode {
   tsize: number
 }
 
+/** Some of a folder's files, which follow on each other in the order of their names, as do a folder's records. */
 interface FolderRecord {
   holder: HolderId
-  files: [name: string, stamp: string, cid: string, tsize: number][]
+  files: FolderRow[]
 }
+
+type FolderRow = [name: string, stamp: string, cid: string, tsize: number]
 
 interface TreeRecord {
   holder: HolderId
@@ -85,8 +87,9 @@ export class ImportMemory {
     for await (const [key, value] of this.#space.iterate({ prefix })) {
       if (generation !== this.#generation) return
       // A pin that was there before keeps its own holder.
-      const record = { ...decode<FolderRecord | TreeRecord>(value), holder }
-      await batch.add({ type: 'put', key: key.subarray(prefix.length), value: encode(record) })
+      const isHolder = holder === hold.id
+      const record = isHolder ? value : encode({ ...decode<FolderRecord | TreeRecord>(value), holder })
+      await batch.add({ type: 'put', key: key.subarray(prefix.length), value: record })
     }
     if (generation === this.#generation) await batch.write()
   }
@@ -145,6 +148,8 @@ export interface ImportNotesOptions {
   hold: Hold
   /** Believe nothing. */
   rehash: boolean
+  /** Learns of every failure of the repo. */
+  storing: Storing
 }
 
 interface ImportNotesInit extends ImportNotesOptions {
@@ -158,15 +163,18 @@ export class ImportNotes {
   readonly #recipe: string
   readonly #hold: Hold
   readonly #rehash: boolean
+  readonly #storing: Storing
   readonly #isCurrent: () => boolean
   readonly #startedNs: bigint
 
-  constructor(parts: ImportMemoryParts, space: Space, { recipe, hold, rehash, isCurrent }: ImportNotesInit) {
+  constructor(parts: ImportMemoryParts, space: Space, init: ImportNotesInit) {
+    const { recipe, hold, rehash, storing, isCurrent } = init
     this.#parts = parts
     this.#space = space
     this.#recipe = recipe
     this.#hold = hold
     this.#rehash = rehash
+    this.#storing = storing
     this.#isCurrent = isCurrent
     this.#startedNs = BigInt(parts.clock.wallMs()) * MS_NS
   }
@@ -189,33 +197,17 @@ export class ImportNotes {
     await this.#write<TreeRecord>('tree', [path], { holder: this.#hold.id, stamp: stamp.text, cid: `${cid}`, tsize })
   }
 
-  /** What those files of one folder have become that are as they were, by name. */
-  async folder(path: string, stamps: ReadonlyMap<string, Stamp>): Promise<Map<string, KnownNode>> {
-    const known = new Map<string, KnownNode>()
-    for (let part = 0; ; part++) {
-      const record = await this.#read<FolderRecord>('folder', path, String(part))
-      if (record === undefined) return known
-      const nodes = record.files
-        .filter(([name, stamp]) => stamps.get(name)?.text === stamp)
-        .map(([name, , cid, tsize]) => ({ name, cid: parseCid(cid), tsize }))
-      const cids = nodes.map(({ cid }) => cid)
-      if (await this.#take(cids, record.holder)) for (const { name, ...node } of nodes) known.set(name, node)
-    }
-  }
-
-  /** @param files - those of one folder, with the stamps that they had before they were read */
-  async noteFolder(path: string, files: Iterable<[name: string, stamp: Stamp, node: KnownNode]>): Promise<void> {
-    let part = 0
-    let record: FolderRecord = { holder: this.#hold.id, files: [] }
-    const write = async () => await this.#write<FolderRecord>('folder', [path, String(part++)], record)
-    for (const [name, stamp, { cid, tsize }] of files) {
-      if (!this.#isSettled(stamp)) continue
-      record.files.push([name, stamp.text, cid.toString(), tsize])
-      if (record.files.length < FILES_PER_RECORD) continue
-      await write()
-      record = { holder: this.#hold.id, files: [] }
-    }
-    if (record.files.length > 0 || part === 0) await write()
+  /** What is known of the files of one folder, and a place for what they become. */
+  folder(path: string): FolderNotes {
+    return new FolderNotes({
+      read: (part) => this.#read<FolderRecord>('folder', path, String(part)),
+      take: (roots, holder) => this.#take(roots, holder),
+      write: async (part, files) => {
+        const settled = files.filter(([, stamp]) => this.#isSettled(stamp))
+        const rows = settled.map(([name, { text }, { cid, tsize }]): FolderRow => [name, text, `${cid}`, tsize])
+        await this.#write<FolderRecord>('folder', [path, String(part)], { holder: this.#hold.id, files: rows })
+      },
+    })
   }
 
   /**
@@ -230,17 +222,19 @@ export class ImportNotes {
       if (block === undefined) isWhole = false
       return block === undefined ? [] : linksOf(cid, block)
     }
-    await this.#hold.add(roots)
-    for (const root of roots.filter((cid) => !isLeaf(cid))) {
-      for await (const { links } of walkDag(root, readLinks)) await this.#hold.add(links)
-    }
-    // What another import under way has stored may not be synced yet: pins alone count.
-    return isWhole && (await pins.isPin(holder))
+    return await this.#storing.run(async () => {
+      await this.#hold.add(roots)
+      for (const root of roots.filter((cid) => !isLeaf(cid))) {
+        for await (const { links } of walkDag(root, readLinks)) await this.#hold.add(links)
+      }
+      // What another import under way has stored may not be synced yet: pins alone count.
+      return isWhole && (await pins.isPin(holder))
+    })
   }
 
   async #read<T>(kind: Kind, ...names: string[]): Promise<T | undefined> {
     if (this.#rehash) return undefined
-    const value = await this.#space.get(keyOf(kind, this.#recipe, ...names))
+    const value = await this.#storing.run(() => this.#space.get(keyOf(kind, this.#recipe, ...names)))
     return value === undefined ? undefined : decode<T>(value)
   }
 
@@ -248,8 +242,57 @@ export class ImportNotes {
   async #write<T>(kind: Kind, names: string[], record: T): Promise<void> {
     if (!this.#isCurrent()) return
     const key = Buffer.concat([notedBy(this.#hold), keyOf(kind, this.#recipe, ...names)])
-    await this.#space.put(key, encode(record))
+    await this.#storing.run(() => this.#space.put(key, encode(record)))
   }
+}
+
+type NotedFile = [name: string, stamp: Stamp, node: KnownNode]
+
+interface FolderNotesInit {
+  read(part: number): Promise<FolderRecord | undefined>
+  write(part: number, files: NotedFile[]): Promise<void>
+  take(roots: readonly CID[], holder: HolderId): Promise<boolean>
+}
+
+/** What is known of one folder's files. They are asked for and noted in parts, in memory only as long as it takes. */
+export class FolderNotes {
+  readonly #init: FolderNotesInit
+  /** What was read and reaches beyond the part that was asked for last. */
+  #ahead: FolderRecord | undefined
+  #nextRecord = 0
+  #parts = 0
+
+  constructor(init: FolderNotesInit) {
+    this.#init = init
+  }
+
+  /** The next of the folder's files. @param stamps - by name, in the order of names */
+  async next(stamps: ReadonlyMap<string, Stamp>): Promise<FolderPart> {
+    const known = new Map<string, KnownNode>()
+    const last = [...stamps.keys()].at(-1)
+    while (last !== undefined) {
+      this.#ahead ??= await this.#init.read(this.#nextRecord++)
+      if (this.#ahead === undefined) break
+      const { holder, files } = this.#ahead
+      const nodes = files
+        .filter(([name, stamp]) => stamps.get(name)?.text === stamp)
+        .map(([name, , cid, tsize]) => ({ name, cid: parseCid(cid), tsize }))
+      const cids = nodes.map(({ cid }) => cid)
+      if (await this.#init.take(cids, holder)) for (const { name, ...node } of nodes) known.set(name, node)
+      if ((files.at(-1)?.[0] ?? '') > last) break
+      this.#ahead = undefined
+    }
+    const part = this.#parts++
+    const note = (files: NotedFile[]) => this.#init.write(part, files)
+    return { known, note }
+  }
+}
+
+export interface FolderPart {
+  /** What those files have become that are as they were, by name. */
+  known: ReadonlyMap<string, KnownNode>
+  /** Notes what the part's files have become, with the stamps that they had before they were read. */
+  note(files: NotedFile[]): Promise<void>
 }
 
 /** What the keys begin with of what an import under way has noted. */

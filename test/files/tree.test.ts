@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { statSync } from 'node:fs'
+import { statSync, writeFileSync } from 'node:fs'
 import { appendFile, mkdir, symlink, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
@@ -7,10 +7,12 @@ import { MiB } from '../../src/common/units.ts'
 import {
   type FolderPlace,
   inspectPath,
+  type LocalEntry,
   listFolder,
   readFileContent,
   readSymlink,
   scanTree,
+  type TreeOptions,
   topFolder,
 } from '../../src/files/tree.ts'
 import { randomBytes } from '../support/bytes.ts'
@@ -20,7 +22,14 @@ import { makeTempDir } from '../support/temp.ts'
 const VISIBLE = { hidden: false }
 
 function place(path: string): FolderPlace {
-  return topFolder(path, { identity: undefined })
+  return topFolder(path, { identity: '0-0' })
+}
+
+async function list(path: string, options: TreeOptions): Promise<{ parts: LocalEntry[][]; skippedHidden: number }> {
+  const { parts, skippedHidden } = await listFolder(place(path), options)
+  const all: LocalEntry[][] = []
+  for await (const part of parts) all.push(part)
+  return { parts: all, skippedHidden }
 }
 
 async function contentOf(path: string): Promise<Buffer> {
@@ -88,9 +97,9 @@ test('a folder is listed in the order of names, without what is hidden', async (
   await mkdir(join(folder, '.git'))
   await symlink('nowhere', join(folder, 'link'))
   const sub = statSync(join(folder, 'sub'))
-  const { entries, skippedHidden } = await listFolder(place(folder), VISIBLE)
+  const { parts, skippedHidden } = await list(folder, VISIBLE)
   assert.equal(skippedHidden, 3)
-  assert.deepEqual(entries, [
+  assert.deepEqual(parts.flat(), [
     { kind: 'file', name: ' space', bytes: 6 },
     { kind: 'file', name: 'Z', bytes: 1 },
     { kind: 'file', name: 'a', bytes: 1 },
@@ -100,9 +109,21 @@ test('a folder is listed in the order of names, without what is hidden', async (
     { kind: 'file', name: '\u{1f600}', bytes: 4 },
     { kind: 'file', name: '\uffee', bytes: 3 },
   ])
-  const all = await listFolder(place(folder), { hidden: true })
-  assert.equal(all.entries.length, 11)
+  const all = await list(folder, { hidden: true })
+  assert.equal(all.parts.flat().length, 11)
   assert.equal(all.skippedHidden, 0)
+})
+
+test('a wide folder is listed in parts, so that few of its entries are in memory', async (t) => {
+  const folder = await makeTempDir(t)
+  const names = Array.from({ length: 5_000 }, (_, index) => `${index}`)
+  for (const name of names) writeFileSync(join(folder, name), '')
+  const { parts } = await list(folder, VISIBLE)
+  assert.deepEqual(
+    parts.flat().map(({ name }) => name),
+    names.toSorted(),
+  )
+  assert.ok(parts.every((part) => part.length <= 2_048))
 })
 
 test('links are read as they are written', async (t) => {

@@ -190,7 +190,8 @@ class AddRun {
     const { settings, metadata, tree } = this.#recipe
     const { copy = true, emptyFolders = true, wrap = false, rehash = false } = this.#options
     const workWith = async (hold?: Hold) => {
-      const notes = hold && memory?.open({ recipe: recipeText(settings, this.#options), hold, rehash })
+      const notes =
+        hold && memory?.open({ recipe: recipeText(settings, this.#options), hold, rehash, storing: this.#storing })
       const importer = new SourceImporter({
         store: this.#parts.store,
         storing: this.#storing,

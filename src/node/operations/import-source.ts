@@ -2,6 +2,7 @@
 
 import type { References } from '../../blockstore/references.ts'
 import { type AbortOptions, raceAbort } from '../../common/abort.ts'
+import { collectGarbageSoon } from '../../common/collect-garbage.ts'
 import { localIoError } from '../../common/errors.ts'
 import { type LeafTaker, ReferencedImport } from '../../files/referenced-import.ts'
 import type { Storing } from '../../files/storing.ts'
@@ -12,6 +13,9 @@ import { type BlockSink, type NodeRef, NodeWriter } from '../../unixfs/node-writ
 import type { Metadata } from '../../unixfs/unixfs-data.ts'
 import type { AddSource } from '../api.ts'
 import { type ImportOptions, importContent, importTree, type LeafKeeper } from './import-tree.ts'
+
+/** Small files leave so much garbage behind that memory would grow with their number. */
+const BLOCKS_PER_COLLECTION = 4096
 
 /** A source whose blocks are stored. */
 export interface Imported {
@@ -44,22 +48,20 @@ export class SourceImporter {
   readonly #store: BlockSink
   readonly #init: SourceImportInit
   readonly #importing: ImportOptions
+  #blocks = 0
 
   constructor(init: SourceImportInit) {
     const { store, storing, hold, importing } = init
     this.#init = init
     const held = hold?.over(store) ?? store
-    this.#store = { put: (cid, bytes, options) => storing.run(() => held.put(cid, bytes, options)) }
-    this.writer = new NodeWriter(this.#store, importing.settings, importing)
-    const { memory } = importing
-    this.#importing = {
-      ...importing,
-      writer: this.writer,
-      memory: memory && {
-        folder: (path, stamps) => storing.run(() => memory.folder(path, stamps)),
-        noteFolder: (path, files) => storing.run(() => memory.noteFolder(path, files)),
+    this.#store = {
+      put: async (cid, bytes, options) => {
+        await storing.run(() => held.put(cid, bytes, options))
+        this.#noteBlock()
       },
     }
+    this.writer = new NodeWriter(this.#store, importing.settings, importing)
+    this.#importing = { ...importing, writer: this.writer }
   }
 
   /** @throws P2PError `io`, `disk-full`, `not-found`, `limit`; the signal's reason when aborted */
@@ -84,8 +86,7 @@ export class SourceImporter {
     try {
       const leaves = inPlace === undefined ? { openFile: async () => this.#copied } : this.#heldLeaves(inPlace)
       const { node: root, stamp } = await importTree(path, leaves, this.#importing)
-      if (root !== undefined && stamp !== undefined)
-        await storing.run(async () => await notes?.noteTree(path, stamp, root))
+      if (root !== undefined && stamp !== undefined) await notes?.noteTree(path, stamp, root)
       return { path, root, bytes: counts.bytes - bytesBefore, inPlace }
     } catch (error) {
       await inPlace?.forget()
@@ -95,8 +96,8 @@ export class SourceImporter {
 
   /** What the path has become, where that is all that an import would do. */
   async #known(path: string, stamp: Stamp | undefined): Promise<NodeRef | undefined> {
-    const { references, storing, notes } = this.#init
-    const known = stamp && (await storing.run(async () => await notes?.tree(path, stamp)))
+    const { references, notes } = this.#init
+    const known = stamp && (await notes?.tree(path, stamp))
     if (known === undefined || references === undefined) return known
     return (await ReferencedImport.stands(references, path, known.cid)) ? known : undefined
   }
@@ -104,6 +105,11 @@ export class SourceImporter {
   readonly #copied: LeafTaker = {
     putLeaf: async ({ cid, block }) => await this.#store.put(cid, block, this.#importing),
     close: async () => {},
+  }
+
+  #noteBlock(): void {
+    this.#blocks++
+    if (this.#blocks % BLOCKS_PER_COLLECTION === 0) collectGarbageSoon()
   }
 
   /** Leaves that stay where they are, held like those that are copied. */
@@ -116,6 +122,7 @@ export class SourceImporter {
           putLeaf: async (leaf) => {
             await storing.run(async () => await hold?.add([leaf.cid]))
             await taker.putLeaf(leaf)
+            this.#noteBlock()
           },
           close: () => taker.close(),
         }

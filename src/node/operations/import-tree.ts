@@ -5,7 +5,6 @@
  */
 
 import { join } from 'node:path'
-import { CID } from 'multiformats/cid'
 import type { BufferPool } from '../../common/buffer-pool.ts'
 import { P2PError } from '../../common/errors.ts'
 import { WorkPool } from '../../common/work-pool.ts'
@@ -16,6 +15,7 @@ import {
   folderIn,
   inspectPath,
   type LocalEntry,
+  type LocalFolder,
   listFolder,
   readFileContent,
   readSymlink,
@@ -27,7 +27,7 @@ import {
 } from '../../files/tree.ts'
 import type { WholeFile } from '../../files/tree-notes.ts'
 import { MAX_SMALL_BYTES, type SmallFile, type TreeReader } from '../../files/tree-reader.ts'
-import type { ImportNotes } from '../../pin/import-memory.ts'
+import type { FolderNotes, FolderPart, ImportNotes } from '../../pin/import-memory.ts'
 import type { ImportSettings } from '../../unixfs/import-settings.ts'
 import { importFile, importWhole, type PutLeaf } from '../../unixfs/importer.ts'
 import {
@@ -67,7 +67,7 @@ export interface ImportOptions extends TreeOptions, NodeWriterOptions {
   /** Reads small files. Default: as any other. */
   reader?: (EntryReader & Pick<TreeReader, 'read'>) | undefined
   /** What is known of files that have not changed; undefined to read all. */
-  memory?: Pick<ImportNotes, 'folder' | 'noteFolder'> | undefined
+  memory?: Pick<ImportNotes, 'folder'> | undefined
   settings: ImportSettings
   writer: NodeWriter
   /** What files are read into, again once their leaves are kept. */
@@ -174,37 +174,56 @@ class TreeImport {
     if (folder.depth > MAX_FOLDER_DEPTH) {
       throw new P2PError('limit', `Cannot add ${folder.path}: folders are nested deeper than ${MAX_FOLDER_DEPTH}`)
     }
-    const { entries, skippedHidden } = await listFolder(folder, { ...this.#options, withSizes: false })
-    const { counts, settings, writer, emptyFolders, emptyTop, metadataOf, memory, onCounts } = this.#options
+    const { parts, skippedHidden } = await listFolder(folder, this.#options)
+    const { counts, settings, writer, emptyFolders, emptyTop, metadataOf, memory } = this.#options
     counts.skippedHidden += skippedHidden
-    for (const child of entries) this.#fingerprint.add(join(folder.path, child.name), child)
     const links: NodeLink[] = []
-    const files = new FolderFiles(folder.path, entries, memory)
-    const known = await files.known()
+    const subfolders: LocalFolder[] = []
+    const notes = memory?.folder(folder.path)
+    let hasEntries = false
     const build = async () => {
-      await files.note(links)
-      await done(await buildDirectory(links, writer, settings, metadataOf(entry)))
+      const isLeftOut = !hasEntries && !emptyFolders && !(emptyTop && folder.relativePath === '')
+      await done(isLeftOut ? undefined : await buildDirectory(links, writer, settings, metadataOf(entry)))
     }
-    if (entries.length === 0) {
-      const isLeftOut = !emptyFolders && !(emptyTop && folder.relativePath === '')
-      await this.#work.start(isLeftOut ? () => done(undefined) : build)
-      return
+    const all = new Countdown(build)
+    const take = async (name: string, node: NodeRef | undefined) => {
+      if (node !== undefined) links.push(linkTo(name, node))
+      await all.ended()
     }
-    let missing = entries.length
-    for (const child of entries) {
-      const childDone: Done = async (node) => {
-        if (node !== undefined) links.push(linkTo(child.name, node))
-        missing--
-        if (missing === 0) await build()
+    for await (const entries of parts) {
+      for (const child of entries) this.#fingerprint.add(join(folder.path, child.name), child)
+      hasEntries ||= entries.length > 0
+      all.add(entries.length)
+      subfolders.push(...entries.filter(isFolder))
+      const others = entries.filter((child) => !isFolder(child))
+      await this.#visitFiles(folder, others, await FileMemory.of(others, notes), take)
+    }
+    for (const child of subfolders) {
+      await this.#visitFolder(folderIn(folder, child), child, (node) => take(child.name, node))
+    }
+    await this.#work.start(() => all.ended())
+  }
+
+  /** @param take - gets what each has become */
+  async #visitFiles(
+    folder: FolderPlace,
+    entries: LocalEntry[],
+    memory: FileMemory,
+    take: (name: string, node: NodeRef | undefined) => Promise<void>,
+  ): Promise<void> {
+    const { counts, onCounts } = this.#options
+    for (const entry of entries) {
+      const done: Done = async (node) => {
+        await memory.note(entry.name, node)
+        await take(entry.name, node)
       }
-      const knownNode = child.kind === 'file' ? known.get(child.name) : undefined
-      if (child.kind === 'file' && knownNode !== undefined) {
-        counts.bytes += child.bytes ?? 0
+      const known = memory.known.get(entry.name)
+      if (entry.kind === 'file' && known !== undefined) {
+        counts.bytes += entry.bytes
         counts.files++
         onCounts()
-        await this.#work.start(() => childDone(knownNode))
-      } else if (child.kind === 'folder') await this.#visitFolder(folderIn(folder, child), child, childDone)
-      else await this.#visitEntry(join(folder.path, child.name), child, childDone)
+        await this.#work.start(() => done(known))
+      } else await this.#visitEntry(join(folder.path, entry.name), entry, done)
     }
   }
 
@@ -212,7 +231,7 @@ class TreeImport {
     this.#options.signal?.throwIfAborted()
     if (entry.kind === 'refused') throw refusedError(path, entry.reason)
     const bytes = entry.kind === 'file' ? entry.bytes : 0
-    const isSmall = bytes !== undefined && bytes <= MAX_SMALL_BYTES
+    const isSmall = bytes <= MAX_SMALL_BYTES
     const work = async () => {
       const { writer, metadataOf } = this.#options
       if (entry.kind === 'symlink') await done(await buildSymlink(await readSymlink(path), writer, metadataOf(entry)))
@@ -233,33 +252,58 @@ class TreeImport {
   }
 }
 
-/** The files of one folder, as they are remembered. */
-class FolderFiles {
-  readonly #path: string
-  readonly #stamps = new Map<string, Stamp>()
-  readonly #memory: ImportOptions['memory']
+function isFolder(entry: LocalEntry): entry is LocalFolder {
+  return entry.kind === 'folder'
+}
 
-  constructor(path: string, entries: readonly LocalEntry[], memory: ImportOptions['memory']) {
-    this.#path = path
-    this.#memory = memory
-    for (const { kind, name, stamp } of entries) if (kind === 'file' && stamp) this.#stamps.set(name, stamp)
+/** Calls back once all has ended that was added, and whoever made it. */
+class Countdown {
+  readonly #onEnd: () => Promise<void>
+  #left = 1
+
+  constructor(onEnd: () => Promise<void>) {
+    this.#onEnd = onEnd
   }
 
-  async known(): Promise<ReadonlyMap<string, NodeRef>> {
-    if (this.#memory === undefined || this.#stamps.size === 0) return new Map()
-    return await this.#memory.folder(this.#path, this.#stamps)
+  add(count: number): void {
+    this.#left += count
   }
 
-  /** @param links - to what all the folder's entries have become */
-  async note(links: readonly NodeLink[]): Promise<void> {
-    if (this.#stamps.size > 0) await this.#memory?.noteFolder(this.#path, this.#nodes(links))
-  }
-
-  /** One after the other: a CID takes many times the memory of its bytes, and there may be a hundred thousand. */
-  *#nodes(links: readonly NodeLink[]): Generator<[name: string, stamp: Stamp, node: NodeRef]> {
-    for (const { name, cid, tsize } of links) {
-      const stamp = this.#stamps.get(name)
-      if (stamp !== undefined) yield [name, stamp, { cid: CID.decode(cid), tsize }]
-    }
+  async ended(): Promise<void> {
+    this.#left--
+    if (this.#left === 0) await this.#onEnd()
   }
 }
+
+/** Some files of one folder, as they are remembered. */
+class FileMemory {
+  readonly #stamps: ReadonlyMap<string, Stamp>
+  readonly #part: FolderPart | undefined
+  readonly #nodes = new Map<string, NodeRef>()
+
+  private constructor(stamps: ReadonlyMap<string, Stamp>, part: FolderPart | undefined) {
+    this.#stamps = stamps
+    this.#part = part
+  }
+
+  /** @param entries - in the order of their names, after those that were asked for before */
+  static async of(entries: readonly LocalEntry[], notes: FolderNotes | undefined): Promise<FileMemory> {
+    const stamps = new Map<string, Stamp>()
+    for (const { kind, name, stamp } of entries) if (kind === 'file' && stamp) stamps.set(name, stamp)
+    return new FileMemory(stamps, stamps.size > 0 ? await notes?.next(stamps) : undefined)
+  }
+
+  get known(): ReadonlyMap<string, NodeRef> {
+    return this.#part?.known ?? NONE_KNOWN
+  }
+
+  /** What one of the entries has become; all are kept in mind with the last of them. */
+  async note(name: string, node: NodeRef | undefined): Promise<void> {
+    if (this.#part === undefined || node === undefined || !this.#stamps.has(name)) return
+    this.#nodes.set(name, node)
+    if (this.#nodes.size < this.#stamps.size) return
+    await this.#part.note([...this.#stamps].map(([file, stamp]) => [file, stamp, this.#nodes.get(file)!]))
+  }
+}
+
+const NONE_KNOWN: ReadonlyMap<string, NodeRef> = new Map()
