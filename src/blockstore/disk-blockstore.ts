@@ -5,14 +5,19 @@
 
 import { join } from 'node:path'
 import type { CID } from 'multiformats/cid'
+import * as Digest from 'multiformats/hashes/digest'
 import type { AbortOptions } from '../common/abort.ts'
+import { mapBounded } from '../common/concurrency.ts'
 import { assertAllowedCid, whyRefused } from '../dag/block.ts'
-import { type BlockKey, isIdentity } from '../dag/cid.ts'
+import { type BlockKey, isIdentity, multihashOfKey, rawCid } from '../dag/cid.ts'
 import type { Database } from '../database/database.ts'
 import type { BlockStore, ReadOptions } from './blockstore.ts'
 import { FsBlockStore, type FsBlockStoreOptions, PACKS } from './fs-blockstore.ts'
 import { MAX_PACKED_BYTES } from './pack-format.ts'
 import { PackStore, type PackStoreOptions, type UnreadablePack } from './pack-store.ts'
+import type { Usage } from './store-usage.ts'
+
+const SIZES_AT_ONCE = 16
 
 export interface DiskBlockStoreOptions extends FsBlockStoreOptions, Pick<PackStoreOptions, 'onUnreadable'> {
   /** Called before a block is written that is not here; throws if there must be no more. */
@@ -110,6 +115,17 @@ export class DiskBlockStore implements BlockStore {
   /** The blocks of a shard; none where it is not there. @throws P2PError `io` */
   async keysIn(shard: string): Promise<BlockKey[]> {
     return [...new Set([...(await this.#packs.keysIn(shard)), ...(await this.#files.keysIn(shard))])]
+  }
+
+  /** What the blocks of a shard take. @throws P2PError `io` */
+  async usageOf(shard: string): Promise<Usage> {
+    const packed = await this.#packs.sizesIn(shard)
+    const others = (await this.#files.keysIn(shard)).filter((key) => !packed.has(key))
+    const inFiles = await mapBounded(others, SIZES_AT_ONCE, (key) =>
+      this.#files.size(rawCid(Digest.decode(multihashOfKey(key)))),
+    )
+    const sizes = [...packed.values(), ...inFiles.filter((size) => size !== undefined)]
+    return { blocks: sizes.length, bytes: sizes.reduce((sum, size) => sum + size, 0) }
   }
 
   /** A block as it is on the disk, not verified, and left where it is. @throws P2PError `io` */

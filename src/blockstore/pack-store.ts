@@ -176,6 +176,11 @@ export class PackStore {
     return [...(await this.#index.blocksIn(shard)).keys()]
   }
 
+  /** Of the blocks of a shard, in bytes. */
+  async sizesIn(shard: string): Promise<Map<BlockKey, number>> {
+    return new Map(Array.from(await this.#index.blocksIn(shard), ([key, { length }]) => [key, length]))
+  }
+
   /**
    * Gives back the space of blocks that are here no more: what is left in packs that are mostly dead moves to another, and
    * they are removed, a few at a time, so that it needs little room for what it frees. Others may put, get and delete

@@ -3,11 +3,7 @@
  * kept up with every change, and remembered between runs that end in order. Used by `pin/collector.ts` and `p2p repo`.
  */
 
-import * as Digest from 'multiformats/hashes/digest'
-import { mapBounded } from '../common/concurrency.ts'
-import { type BlockKey, multihashOfKey, rawCid } from '../dag/cid.ts'
 import type { Space } from '../database/database.ts'
-import type { BlockStore } from './blockstore.ts'
 
 /** What a write or a removal has changed. */
 export interface StoreChange {
@@ -26,9 +22,9 @@ interface UsageRecord extends Usage {
   bootId: string
 }
 
-export interface CountedStore extends Pick<BlockStore, 'size'> {
+export interface CountedStore {
   shardNames(): Promise<string[]>
-  keysIn(shard: string): Promise<BlockKey[]>
+  usageOf(shard: string): Promise<Usage>
 }
 
 interface Counting {
@@ -40,7 +36,6 @@ interface Counting {
 }
 
 const RECORD = Buffer.from('store')
-const PARALLEL = 16
 
 export class StoreUsage {
   readonly #space: Space
@@ -108,17 +103,13 @@ export class StoreUsage {
 }
 
 async function countShard(store: CountedStore, shard: string, { usage, counted, changed }: Counting): Promise<void> {
-  let sizes: (number | undefined)[]
+  let found: Usage
   do {
     changed.delete(shard)
-    const keys = await store.keysIn(shard)
-    sizes = await mapBounded(keys, PARALLEL, (key) => store.size(rawCid(Digest.decode(multihashOfKey(key)))))
-    // What changed meanwhile may be among them or not.
+    found = await store.usageOf(shard)
+    // What changed meanwhile may be in it or not.
   } while (changed.has(shard))
-  for (const size of sizes) {
-    if (size === undefined) continue
-    usage.blocks++
-    usage.bytes += size
-  }
+  usage.blocks += found.blocks
+  usage.bytes += found.bytes
   counted.add(shard)
 }

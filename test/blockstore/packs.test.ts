@@ -306,6 +306,13 @@ test('small blocks of repos without packs stay files, are not put twice, and can
   await store.put(one!.cid, one!.bytes)
   assert.equal((await packsIn(folder)).length, 1)
   await assertHas(store, [one!, other!])
+  let [blocks, bytes] = [0, 0]
+  for (const shard of await store.shardNames()) {
+    const usage = await store.usageOf(shard)
+    blocks += usage.blocks
+    bytes += usage.bytes
+  }
+  assert.deepEqual({ blocks, bytes }, { blocks: 2, bytes: one!.bytes.byteLength + other!.bytes.byteLength })
 })
 
 test('packs that are mostly dead give their space back, and what lives in them stays', async (t) => {

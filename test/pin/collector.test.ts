@@ -173,14 +173,13 @@ test('what changes while a shard is counted, and a shard that is made meanwhile,
   let isListed = false
   const counted = await usage.measure({
     shardNames: () => repo.blocks.shardNames(),
-    size: (cid) => repo.blocks.size(cid),
-    keysIn: async (shard) => {
-      const keys = await repo.blocks.keysIn(shard)
-      if (isListed) return keys
+    usageOf: async (shard) => {
+      const before = await repo.blocks.usageOf(shard)
+      if (isListed) return before
       isListed = true
       await repo.blocks.put(sameShard.cid, sameShard.bytes)
       await repo.blocks.put(otherShard.cid, otherShard.bytes)
-      return keys
+      return before
     },
   })
   assert.deepEqual(counted, { blocks: 3, bytes: KiB + 40 })
