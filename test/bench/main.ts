@@ -14,6 +14,7 @@
  *   add            a file into a new repo, beside Kubo, Helia and a synced copy
  *   add-small      10,000 files of 4 KiB, beside the same
  *   add-many       100,000 small files: peak memory
+ *   large-repo     commands and a server on 1,000,000 blocks, beside 1,000
  *   small-commands small ones alone and through the holder
  *   get            one seeder, beside a bare libp2p stream, socat, Kubo and Helia
  *   throttled      4 seeders behind links of 8 MiB/s, beside Kubo and Helia
@@ -42,6 +43,7 @@ import { version } from './bars/commands.ts'
 import { crowd } from './bars/crowd.ts'
 import { get } from './bars/get.ts'
 import { killedSeeder } from './bars/killed-seeder.ts'
+import { largeRepo } from './bars/large-repo.ts'
 import { latency } from './bars/latency.ts'
 import { links } from './bars/links.ts'
 import { manyBlocks } from './bars/many-blocks.ts'
@@ -64,6 +66,7 @@ const bars = [
   barrier,
   addAgain,
   manyBlocks,
+  largeRepo,
   get,
   throttled,
   overhead,
