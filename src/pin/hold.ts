@@ -11,7 +11,7 @@ import type { SpaceWrite } from '../database/database.ts'
 import type { HeldBlocks, HolderId } from './held-blocks.ts'
 
 /** Held in memory until so many are written together, or with the pin. */
-const RECORDS_PER_WRITE = 4_096
+const RECORDS_PER_WRITE = 16_384
 
 export class Hold {
   readonly id: HolderId = randomBytes(8).toString('hex')
