@@ -9,6 +9,7 @@ import { errnoOf, localIoError } from '../common/errors.ts'
 import { MiB } from '../common/units.ts'
 import { LostBlocks } from './lost-blocks.ts'
 import { openFile, syncFolder } from './open-file.ts'
+import { SyncTurns } from './sync-turns.ts'
 
 const PARALLEL = 16
 /** Written and not yet synced: beyond this, syncing starts in the background. */
@@ -40,8 +41,7 @@ export class Barrier {
   /** By file name. */
   readonly #lost: LostBlocks
 
-  #last: Promise<void> = Promise.resolve()
-  #background: Promise<void> | undefined
+  readonly #turns = new SyncTurns()
 
   /** @param folder - holds the shards */
   constructor(folder: string, options: BarrierOptions) {
@@ -60,15 +60,8 @@ export class Barrier {
     this.#files.set(file, { shard, file })
     this.#shards.add(shard)
     this.#bytes += bytes
-    const enough = () => this.#bytes >= BACKGROUND_BYTES || this.#files.size >= BACKGROUND_FILES
-    while (enough() && this.#background !== undefined) await this.#background
-    if (!enough()) return
-    this.#background = this.#inTurn(() => this.#syncFiles(BACKGROUND_PARALLEL))
-      // The barrier meets the same failure, and reports it.
-      .catch(() => {})
-      .finally(() => {
-        this.#background = undefined
-      })
+    const isEnough = () => this.#bytes >= BACKGROUND_BYTES || this.#files.size >= BACKGROUND_FILES
+    await this.#turns.runIfNeeded({ isEnough, isTooMuch: isEnough }, () => this.#syncFiles(BACKGROUND_PARALLEL))
   }
 
   /**
@@ -77,7 +70,7 @@ export class Barrier {
    * @throws P2PError `io`, `disk-full`
    */
   async pass(): Promise<void> {
-    await this.#inTurn(async () => {
+    await this.#turns.run(async () => {
       const shards = this.#shards
       this.#shards = new Set()
       try {
@@ -91,13 +84,6 @@ export class Barrier {
       }
       await this.#lost.tell()
     })
-  }
-
-  /** Runs one sync after the other, so that each sees what the one before could not finish. */
-  async #inTurn(work: () => Promise<void>): Promise<void> {
-    const result = this.#last.then(work)
-    this.#last = result.catch(() => {})
-    await result
   }
 
   /** @throws what stopped it; the files that it did not come to are then for the next sync */

@@ -28,6 +28,7 @@ import { type IndexedEnd, PackIndex } from './pack-index.ts'
 import { PackWriter } from './pack-writer.ts'
 import { shardOf } from './sharding.ts'
 import type { StoreChange } from './store-usage.ts'
+import { SyncTurns } from './sync-turns.ts'
 
 /** Written and not yet synced: beyond this, syncing starts in the background, so that the barrier finds little left. */
 const BACKGROUND_BYTES = 16 * MiB
@@ -77,8 +78,7 @@ export class PackStore {
   /** Up to where packs are synced, or will be when the index is written down. */
   #end: IndexedEnd = { pack: 0, offset: 0 }
   #unsyncedBytes = 0
-  #lastSync: Promise<void> = Promise.resolve()
-  #background: Promise<void> | undefined
+  readonly #turns = new SyncTurns()
 
   private constructor(folder: string, database: Database, options: PackStoreOptions) {
     const { isAwaited = async () => true, packBytes } = options
@@ -161,7 +161,7 @@ export class PackStore {
 
   /** As `BlockStore.sync`. */
   async sync(): Promise<void> {
-    await this.#inTurn(async () => {
+    await this.#turns.run(async () => {
       await this.#syncWritten()
       await this.#lost.tell()
     })
@@ -327,21 +327,8 @@ export class PackStore {
     const isAbove = (bytes: number) => {
       return this.#unsyncedBytes >= bytes || this.#index.unsettled >= MAX_UNSETTLED_BLOCKS
     }
-    while (isAbove(MAX_UNSYNCED_BYTES) && this.#background !== undefined) await this.#background
-    if (!isAbove(BACKGROUND_BYTES) || this.#background !== undefined) return
-    this.#background = this.#inTurn(() => this.#syncWritten())
-      // The barrier meets the same failure, and reports it.
-      .catch(() => {})
-      .finally(() => {
-        this.#background = undefined
-      })
-  }
-
-  /** Runs one sync after the other, so that each sees what the one before could not finish. */
-  async #inTurn(work: () => Promise<void>): Promise<void> {
-    const result = this.#lastSync.then(work)
-    this.#lastSync = result.catch(() => {})
-    await result
+    const need = { isEnough: () => isAbove(BACKGROUND_BYTES), isTooMuch: () => isAbove(MAX_UNSYNCED_BYTES) }
+    await this.#turns.runIfNeeded(need, () => this.#syncWritten())
   }
 
   async #syncWritten(): Promise<void> {
