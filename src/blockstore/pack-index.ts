@@ -7,12 +7,11 @@
 
 import { Batcher } from '../common/batcher.ts'
 import { KeyedLock } from '../common/keyed-lock.ts'
-import { type BlockKey, keyOfMultihash } from '../dag/cid.ts'
+import type { BlockKey } from '../dag/cid.ts'
 import type { Database, Space, SpaceWrite } from '../database/database.ts'
 import { decodePlace, encodePlace, type PackPlace } from './pack-format.ts'
-import { shardOf } from './sharding.ts'
+import { keyOfSharded, SHARD_CHARACTERS, shardedKey, shardOf } from './sharding.ts'
 
-const SHARD_BYTES = 2
 const END_RECORD = Buffer.from('end')
 
 /** Up to where packs are indexed. */
@@ -124,7 +123,7 @@ export class PackIndex {
   async settle(end: IndexedEnd): Promise<void> {
     await this.#lock.run('index', async () => {
       const places = Array.from(this.#settling.all(), ([shard, key, place]): SpaceWrite => {
-        return { space: this.#places, type: 'put', key: recordKey(shard, key), value: encodePlace(place) }
+        return { space: this.#places, type: 'put', key: shardedKey(key, shard), value: encodePlace(place) }
       })
       await this.#database.write([...places, this.#putEnd(end)])
       this.#end = end
@@ -173,7 +172,7 @@ export class PackIndex {
     const unsettled = [...this.#settling.in(shard), ...this.#recent.in(shard)]
     const blocks = new Map<BlockKey, PackPlace>()
     for await (const [record, value] of this.#places.iterate({ prefix: Buffer.from(shard) })) {
-      blocks.set(keyOfMultihash(record.subarray(SHARD_BYTES)), decodePlace(value))
+      blocks.set(keyOfSharded(record), decodePlace(value))
     }
     for (const [key, place] of unsettled) blocks.set(key, place)
     return blocks
@@ -183,7 +182,7 @@ export class PackIndex {
     const from = Buffer.from(shard)
     if (from.length > 0) from[from.length - 1]! += 1
     for await (const [record] of this.#places.iterate({ from })) {
-      return Buffer.from(record.subarray(0, SHARD_BYTES)).toString('latin1')
+      return Buffer.from(record.subarray(0, SHARD_CHARACTERS)).toString('latin1')
     }
     return undefined
   }
@@ -193,17 +192,13 @@ export class PackIndex {
   }
 
   async #getMany(blocks: ShardedKey[]): Promise<(PackPlace | undefined)[]> {
-    const values = await this.#places.getMany(blocks.map(({ shard, key }) => recordKey(shard, key)))
+    const values = await this.#places.getMany(blocks.map(({ shard, key }) => shardedKey(key, shard)))
     return values.map((value) => value && decodePlace(value))
   }
 
   async #delMany(blocks: ShardedKey[]): Promise<undefined[]> {
-    const records = blocks.map(({ shard, key }) => ({ type: 'del' as const, key: recordKey(shard, key) }))
+    const records = blocks.map(({ shard, key }) => ({ type: 'del' as const, key: shardedKey(key, shard) }))
     await this.#lock.run('index', () => this.#places.batch(records))
     return new Array(blocks.length).fill(undefined)
   }
-}
-
-function recordKey(shard: string, key: BlockKey): Uint8Array {
-  return Buffer.from(shard + key, 'latin1')
 }

@@ -7,12 +7,13 @@ import { basename } from 'node:path'
 import { base32upper } from 'multiformats/bases/base32'
 import type { CID } from 'multiformats/cid'
 import * as Digest from 'multiformats/hashes/digest'
-import { type BlockKey, multihashOfKey, rawCid } from '../dag/cid.ts'
+import { type BlockKey, keyOfMultihash, multihashOfKey, rawCid } from '../dag/cid.ts'
 
 export const EXTENSION = '.data'
 /** Of base32, five bits a character. */
 const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567'
 const BITS = 5
+export const SHARD_CHARACTERS = 2
 
 /** What the library asks of a layout. */
 export const sharding = {
@@ -33,6 +34,16 @@ export const sharding = {
 
 export function shardOf(key: BlockKey): string {
   return shardOfMultihash(multihashOfKey(key))
+}
+
+/** A database key that is in the order of the shards: the shard, and the multihash. @param shard - of this block */
+export function shardedKey(key: BlockKey, shard = shardOf(key)): Buffer {
+  return Buffer.from(shard + key, 'latin1')
+}
+
+/** The block of a key that {@link shardedKey} has made. */
+export function keyOfSharded(sharded: Uint8Array): BlockKey {
+  return keyOfMultihash(sharded.subarray(SHARD_CHARACTERS))
 }
 
 /** The shard alone, without the name: asked for each block that is looked for, most of which are not here. */

@@ -5,14 +5,13 @@
  * The records are in the order of the block store's shards, so that gc compares one shard at a time.
  */
 
-import { shardOf } from '../blockstore/sharding.ts'
-import { type BlockKey, keyOfMultihash, multihashOfKey } from '../dag/cid.ts'
+import { keyOfSharded, shardedKey } from '../blockstore/sharding.ts'
+import type { BlockKey } from '../dag/cid.ts'
 import type { Database, Space, SpaceWrite } from '../database/database.ts'
 
 /** 16 hexadecimal digits. */
 export type HolderId = string
 
-const SHARD_BYTES = 2
 const HOLDER_BYTES = 8
 const NO_VALUE = new Uint8Array(0)
 
@@ -56,7 +55,8 @@ export class HeldBlocks {
 
   /** Everyone who has a record of the block. */
   async *holdersOf(key: BlockKey): AsyncGenerator<HolderId> {
-    for await (const [record] of this.#space.iterate({ prefix: blockPrefix(key) })) yield parse(record).holder
+    // A multihash tells its own length, so that no block's records are among those of another.
+    for await (const [record] of this.#space.iterate({ prefix: shardedKey(key) })) yield parse(record).holder
   }
 
   /** All records, or those of one shard, in the order of the keys. */
@@ -65,19 +65,14 @@ export class HeldBlocks {
   }
 }
 
-/** A multihash tells its own length, so that no block's records are among those of another. */
-function blockPrefix(key: BlockKey): Uint8Array {
-  return Buffer.concat([Buffer.from(shardOf(key)), multihashOfKey(key)])
-}
-
 function recordKey(key: BlockKey, holder: HolderId): Uint8Array {
-  return Buffer.concat([blockPrefix(key), Buffer.from(holder, 'hex')])
+  return Buffer.concat([shardedKey(key), Buffer.from(holder, 'hex')])
 }
 
 function parse(record: Uint8Array): HeldBlock {
   const end = record.byteLength - HOLDER_BYTES
   return {
-    key: keyOfMultihash(record.subarray(SHARD_BYTES, end)),
+    key: keyOfSharded(record.subarray(0, end)),
     holder: Buffer.from(record.subarray(end)).toString('hex'),
   }
 }
