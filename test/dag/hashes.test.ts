@@ -58,7 +58,7 @@ test('hash functions that are no longer safe, or not known, are refused', () => 
 
 test('digests that are too short, or longer than their function gives, are refused', () => {
   assert.match(whyRefused(cidOf(0x12, 19)) ?? '', /below 20 bytes/)
-  assert.match(whyRefused(cidOf(0x12, 33)) ?? '', /more than sha256 gives/)
+  assert.match(whyRefused(cidOf(0x12, 33)) ?? '', /more than sha2-256 gives/)
   assert.match(whyRefused(cidOf(0x1e, 129)) ?? '', /above 128 bytes/)
   assert.equal(whyRefused(cidOf(0x1e, 128)), undefined)
   assert.match(whyRefused(cidOf(0xb220, 33)) ?? '', /more than blake2b-256 gives/)

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { hashName } from '../../src/dag/codecs.ts'
+import { hashName } from '../../src/dag/hashes.ts'
 import { chunksOf, parseChunker } from '../../src/unixfs/chunker.ts'
 import { hashNames, type ImportSwitches, importSettings } from '../../src/unixfs/import-settings.ts'
 import { randomBytes } from '../support/bytes.ts'

@@ -2,7 +2,8 @@
 
 import { P2PError } from '../../common/errors.ts'
 import { baseOf, basesByName, DAG_PB, parseCid, SHA2_256 } from '../../dag/cid.ts'
-import { codecName, hashName } from '../../dag/codecs.ts'
+import { codecName } from '../../dag/codecs.ts'
+import { hashName } from '../../dag/hashes.ts'
 import type { Context } from '../context.ts'
 import type { Outcome } from '../outcome.ts'
 
