@@ -11,6 +11,7 @@ import { SECOND_MS } from '../common/units.ts'
 import type { Execute } from './declarations/declaration.ts'
 import { EXIT_CODES, SIGNAL_EXIT_CODES } from './exit-codes.ts'
 import type { Output } from './render.ts'
+import { commandStdin } from './stdin.ts'
 
 type EndCause = keyof typeof SIGNAL_EXIT_CODES | 'closed-stdout'
 
@@ -60,7 +61,7 @@ async function main(argv: string[]): Promise<void> {
   async function run(execute: Execute): Promise<void> {
     output = await openOutput()
     const outcome = await execute({
-      stdin: process.stdin,
+      stdin: commandStdin,
       stdout: process.stdout,
       stderr: process.stderr,
       env: process.env,
