@@ -43,6 +43,8 @@ export interface NodeNeeds {
   /** The command as others read it who find the repo held: `p2p add`. */
   command: string
   holdTimeoutMs?: number | undefined
+  /** Look at the repo that is there, in place of making one: where it is not mounted all would seem well. Default false. */
+  repoMustExist?: boolean | undefined
   limits?: LimitFlags | undefined
   /** Where to listen, by the bootstrap peers that flag or environment name. Default: nowhere. */
   listen?: ((bootstrap: string[] | undefined) => string[]) | undefined
@@ -60,6 +62,7 @@ export async function nodeOptionsFor(context: Context, needs: NodeNeeds): Promis
     command: needs.command,
     version: readVersion(),
     holdTimeoutMs: needs.holdTimeoutMs ?? DEFAULT_HOLD_TIMEOUT_MS,
+    repoMustExist: needs.repoMustExist,
     bootstrap: await bootstrapOf(context),
     limits: limitsFrom(needs.limits ?? {}, env),
     signal,

@@ -1,7 +1,7 @@
 /** Progress events -> lines of text, for terminals and logs alike. Pure: who draws them, and when, is elsewhere. */
 
 import type { AddProgress, CarProgress, GetPhase, GetProgress, HeldBackBy, PeerProgress } from '../common/progress.ts'
-import { formatBytes, formatDuration, SECOND_MS, shortPeerId } from '../common/units.ts'
+import { counted, formatBytes, formatDuration, SECOND_MS, shortPeerId } from '../common/units.ts'
 
 export type TransferProgress = AddProgress | CarProgress | GetProgress
 
@@ -73,7 +73,7 @@ export function progressLines(event: TransferProgress, { columns, rows }: Screen
 }
 
 function facts(event: TransferProgress): string[] {
-  if (event.type === 'car-progress') return [formatBytes(event.bytes), `${event.blocks} blocks`]
+  if (event.type === 'car-progress') return [formatBytes(event.bytes), counted(event.blocks, 'block')]
   const fraction = fractionDone(event)
   const amount =
     event.totalBytes === null

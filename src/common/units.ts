@@ -44,3 +44,8 @@ export function formatDuration(ms: number): string {
 export function shortPeerId(peerId: string): string {
   return `…${peerId.slice(-8)}`
 }
+
+/** `1 block`, `2 blocks`. @param noun - one that takes an s */
+export function counted(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? '' : 's'}`
+}

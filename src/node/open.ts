@@ -43,6 +43,8 @@ export interface NodeOptions extends NetworkOptions {
   command: string
   /** How long to wait for a repo that another process holds, in milliseconds. */
   holdTimeoutMs: number
+  /** Refuse to make a repo where there is none. Default false. */
+  repoMustExist?: boolean | undefined
   /** Multiaddrs told to others instead of those listened on; undefined: those of the settings. */
   announce?: string[] | undefined
   /** A `server` answers in the LAN DHT too; a `client` only asks. */
@@ -78,12 +80,13 @@ export interface Node extends Api {
  * @throws P2PError `repo-held`, `repo-version`, `bad-config`, `io`, `disk-full`
  */
 export async function openNode(options: NodeOptions): Promise<Node> {
-  const { location, command, holdTimeoutMs, signal, onProgress } = options
+  const { location, command, holdTimeoutMs, repoMustExist, signal, onProgress } = options
   const repo = await openRepo({
     location,
     migrations: MIGRATIONS,
     command,
     waitMs: holdTimeoutMs,
+    mustExist: repoMustExist,
     signal,
     onWait: (message) => onProgress?.({ type: 'note', message }),
   })

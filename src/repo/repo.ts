@@ -36,6 +36,8 @@ export interface OpenRepoOptions extends AbortOptions {
   migrations?: ReadonlyMap<string, Migration> | undefined
   /** Shown to others who find the repo held, as in "p2p serve". */
   command: string
+  /** Refuse to make a repo where there is none. Default false. */
+  mustExist?: boolean | undefined
   /** How long to wait for a process that holds the repo; 0: not at all. */
   waitMs: number
   /** Called once, with a sentence for people, if there is something to wait for. */
@@ -45,7 +47,7 @@ export interface OpenRepoOptions extends AbortOptions {
 /**
  * Opens the repo, making it if it is not there.
  *
- * @throws P2PError `repo-held` if another process still holds it after `waitMs`, `repo-version`, `bad-config`, `io`,
+ * @throws P2PError `not-found` if it is not there and has to be; `repo-held` if another process still holds it after `waitMs`, `repo-version`, `bad-config`, `io`,
  * `disk-full`; the signal's reason when aborted
  */
 export async function openRepo(options: OpenRepoOptions): Promise<Repo> {
@@ -53,6 +55,7 @@ export async function openRepo(options: OpenRepoOptions): Promise<Repo> {
   const config = await loadConfig(location.configFile)
   // Before the database, which changes files when it is opened: what another version made is left untouched.
   const known = await readKnownVersion(location, migrations)
+  if (known === undefined) await assertMayBeMade(options)
   try {
     if (known === undefined) await makeFolder(location.databaseDir)
     const database = await takeDatabase(options)
@@ -125,6 +128,30 @@ export class Repo {
     } finally {
       await this.database.close()
     }
+  }
+}
+
+/** @throws P2PError `not-found` if there has to be a repo; `io` if there was one, whose blocks nothing would name any more */
+async function assertMayBeMade({ location, mustExist = false }: OpenRepoOptions): Promise<void> {
+  const { dataDir, blocksDir, versionFile } = location
+  if (await hasEntries(blocksDir)) {
+    throw new P2PError('io', `The repo ${dataDir} has blocks, but ${versionFile} has gone`, {
+      hint: 'Restore it from a backup, the database too. If there is none, move the repo away: "p2p car import" takes the blocks of each of its packs.',
+    })
+  }
+  if (mustExist) {
+    throw new P2PError('not-found', `There is no repo at ${dataDir}`, {
+      hint: 'Is its disk mounted, and are --repo and P2P_PATH right? The first "p2p add" makes one.',
+    })
+  }
+}
+
+async function hasEntries(folder: string): Promise<boolean> {
+  try {
+    return (await readdir(folder)).length > 0
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return false
+    throw localIoError(error, 'list', folder)
   }
 }
 

@@ -28,7 +28,7 @@ test('small blocks of a repo of version 2 are read, collected, and found damaged
   await writeFile(join(folder, 'new'), 'new')
   await run('add', join(folder, 'new'))
   assert.equal((await blockFiles()).length, 5)
-  assert.match(await run('gc'), /in 1 blocks/)
+  assert.match(await run('gc'), /in 1 block\./)
   assert.equal((await blockFiles()).length, 4)
   await run('pin', 'rm', PINNED)
   assert.match(await run('gc'), /in 4 blocks/)

@@ -71,6 +71,23 @@ test('a repo of an unknown version is refused and left untouched', async (t) => 
   }
 })
 
+test('where there has to be a repo none is made', async (t) => {
+  const location = await makeLocation(t)
+  const opening = openRepo({ location, command: 'p2p verify', waitMs: 0, mustExist: true })
+  await assert.rejects(opening, isError('not-found', /no repo at .*deep/, /mounted/))
+  await assert.rejects(stat(location.dataDir), { code: 'ENOENT' })
+})
+
+test('blocks of which no version is known are not taken for a new repo', async (t) => {
+  const location = await makeLocation(t)
+  await mkdir(join(location.blocksDir, 'packs'), { recursive: true })
+  await assert.rejects(
+    openRepo({ location, command: 'p2p gc', waitMs: 0 }),
+    isError('io', /version has gone/, /backup/),
+  )
+  assert.deepEqual(await readdir(location.dataDir), ['blocks'])
+})
+
 test('a bad config makes no repo', async (t) => {
   const location = { ...(await makeLocation(t)), configFile: join(await makeTempDir(t), 'config.json') }
   await writeFile(location.configFile, '{')

@@ -1,6 +1,6 @@
 /** `p2p gc`: removes what is not kept. */
 
-import { formatBytes } from '../../common/units.ts'
+import { counted, formatBytes } from '../../common/units.ts'
 import type { GcResult } from '../../node/api/pins.ts'
 import { type Context, runOperation } from '../context.ts'
 import type { HoldFlags } from '../flags.ts'
@@ -12,13 +12,15 @@ export interface GcFlags extends HoldFlags {
 
 /** @throws P2PError as `gc` of `Api.run` does */
 export async function gc(context: Context, { dryRun = false, timeout }: GcFlags): Promise<Outcome> {
-  const result = await runOperation(context, { command: 'p2p gc', holdTimeoutMs: timeout }, 'gc', { dryRun })
+  const result = await runOperation(context, { command: 'p2p gc', holdTimeoutMs: timeout, repoMustExist: true }, 'gc', {
+    dryRun,
+  })
   context.output.resultLine(lineOf(result, dryRun))
   return { result: { ...result, dryRun }, summary: [] }
 }
 
 function lineOf({ blocks, bytes, references }: GcResult, dryRun: boolean): string {
   const done = dryRun ? 'Would free' : 'Freed'
-  const files = references > 0 ? `, and no longer serves ${references} blocks from your files` : ''
-  return `${done} ${formatBytes(bytes)} (${bytes} bytes) in ${blocks} blocks${files}.`
+  const files = references > 0 ? `, and no longer serves ${counted(references, 'block')} from your files` : ''
+  return `${done} ${formatBytes(bytes)} (${bytes} bytes) in ${counted(blocks, 'block')}${files}.`
 }
