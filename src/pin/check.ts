@@ -26,7 +26,7 @@ export type Problem =
   | { kind: 'corrupt-block'; cid: CID; reason: string }
   | ReferenceProblem
   /** A block that a pin needs and that is not here, or is no part of a DAG that can be read. */
-  | { kind: 'missing-block'; cid: CID; root: CID; pin: Pin['kind']; reason: string }
+  | { kind: 'missing-block'; cid: CID; root: CID; pin: Pin['kind']; isDamaged: boolean; reason: string }
   /** A block that a pin has and the index does not know of. */
   | { kind: 'unindexed-block'; cid: CID; root: CID; holder: string }
   /** A pack of which an interrupted run has written the end, which cannot be read. No pin has a block in there. */
@@ -246,8 +246,8 @@ class Check {
     if (this.#missing.has(key)) return false
     // That is said already, and the file may be readable again in a moment.
     if (this.#unreadable.has(key) && !this.#corrupt.has(key)) return false
-    this.#corrupt.delete(key)
-    const isMended = await this.#report({ kind: 'missing-block', cid, root: pin.cid, pin: pin.kind, reason })
+    const isDamaged = this.#corrupt.delete(key)
+    const isMended = await this.#report({ kind: 'missing-block', cid, root: pin.cid, pin: pin.kind, isDamaged, reason })
     if (isMended) this.#dangling.delete(key)
     else this.#missing.add(key)
     return isMended

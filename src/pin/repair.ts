@@ -39,10 +39,12 @@ export async function repair(parts: RepairParts, problem: Problem): Promise<bool
   }
 }
 
-/** No pin lacks it: it lies in a file of the user too, or nobody needs it. */
+/** No pin was seen to lack it: it lies in a file of the user too, nobody needs it, or what leads to it is missing. */
 async function replace(parts: RepairParts, cid: CID): Promise<boolean> {
-  if (!(await setAside(parts, cid))) return false
   const bytes = await unlessUnreadable(parts.references.get(cid))
+  // Once all nodes above it are here again it is asked for.
+  if (bytes === undefined && (await parts.pins.isHeld(blockKey(cid)))) return false
+  if (!(await setAside(parts, cid))) return false
   if (bytes !== undefined) await parts.blocks.put(cid, bytes)
   return true
 }

@@ -1,14 +1,14 @@
 /** What is kept, as a user sees it. */
 
 import assert from 'node:assert/strict'
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
+import { access, mkdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import test from 'node:test'
 import { MiB } from '../../src/common/units.ts'
 import { parseCid } from '../../src/dag/cid.ts'
 import { writeRandomFile } from '../support/bytes.ts'
 import { canRun } from '../support/child-module.ts'
-import { addPath, runP2p, startServe } from '../support/processes.ts'
+import { addPath, getJson, runP2p, startServe } from '../support/processes.ts'
 import { damageStored } from '../support/stored-blocks.ts'
 import { makeTempDir } from '../support/temp.ts'
 
@@ -43,6 +43,16 @@ test('verify prints the CIDs of what is wrong, each alone on a line, and ends wi
   assert.deepEqual((await run('verify')).code, 0)
 })
 
+test('verify, gc and repo make no repo where there is none', async (t) => {
+  const repo = join(await makeTempDir(t), 'repo')
+  for (const command of ['verify', 'gc', 'repo']) {
+    const { code, stdout, stderr } = await runP2p([command], { repo })
+    assert.deepEqual([code, stdout.toString()], [3, ''], stderr)
+    assert.match(stderr, /There is no repo at/)
+  }
+  await assert.rejects(access(repo), { code: 'ENOENT' })
+})
+
 test('pin add and verify fetch from the peers that are named, and from nobody with --offline', async (t) => {
   const folder = await makeTempDir(t)
   await writeRandomFile(join(folder, 'film'), 'film', 3 * MiB)
@@ -73,12 +83,12 @@ test('a file that was moved counts by its blocks in verify, repaired or not, and
   }
   const moved = await verify()
   assert.deepEqual([moved.code, new Set(moved.cids).size, moved.cids.length], [8, 3, 3])
-  assert.match(moved.stderr, /error: 3 blocks are damaged or missing\nhint: .*put back/)
+  assert.match(moved.stderr, /error: 3 blocks are damaged or missing\nhint: .*moved back/)
 
   const other = await startServe(t, join(folder, 'other'))
   const unmended = await verify('--repair', '--peer', other.multiaddr)
   assert.deepEqual([unmended.code, unmended.cids], [8, moved.cids])
-  assert.match(unmended.stderr, /error: 3 blocks are damaged or missing\nhint: .*put back/)
+  assert.match(unmended.stderr, /error: 3 blocks are damaged or missing\nhint: .*moved back/)
   assert.equal(unmended.stderr.match(/No connected peer has/g)?.length, 1, unmended.stderr)
 
   await rename(join(folder, 'elsewhere'), film)
@@ -89,6 +99,31 @@ test('a file that was moved counts by its blocks in verify, repaired or not, and
   const mended = await verify('--repair', '--peer', seeder.multiaddr)
   assert.deepEqual([mended.code, mended.cids], [0, []], mended.stderr)
   assert.match(mended.stderr, /^Repaired 3\.$/m)
+})
+
+test('a file that was moved, and that no pin lacks, is told by verify and is no failure', async (t) => {
+  const folder = await makeTempDir(t)
+  const [repo, film, got] = ['repo', 'film', 'got'].map((name) => join(folder, name)) as [string, string, string]
+  await writeRandomFile(film, 'film', 3 * MiB)
+  const cid = await addPath(join(folder, 'seeder'), film)
+  const seeder = await startServe(t, join(folder, 'seeder'))
+  await getJson([cid, '-o', got, '--peer', seeder.multiaddr], { repo })
+  await rename(got, join(folder, 'elsewhere'))
+  const verify = async (...args: string[]) => {
+    const { code, stdout, stderr } = await runP2p(['verify', '--offline', ...args], { repo })
+    return { code, stdout: stdout.toString(), stderr }
+  }
+  const download = await verify()
+  assert.deepEqual([download.code, download.stdout], [0, ''], download.stderr)
+  assert.match(download.stderr, new RegExp(`^${got} was changed or moved: 3 blocks of it, which no pin lacks$`, 'm'))
+
+  // From now on the store has them, and the reference is one too many.
+  assert.equal((await runP2p(['pin', 'add', cid, '--peer', seeder.multiaddr], { repo })).code, 0)
+  const pinned = await verify()
+  assert.deepEqual([pinned.code, pinned.stdout], [0, ''], pinned.stderr)
+  const forgotten = await verify('--repair')
+  assert.deepEqual([forgotten.code, forgotten.stdout], [0, ''], forgotten.stderr)
+  assert.doesNotMatch((await verify()).stderr, /was changed or moved/)
 })
 
 test('every file of a pinned download is synced before that is said, small ones too', { skip: noStrace }, async (t) => {

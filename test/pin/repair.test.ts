@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import type { CID } from 'multiformats/cid'
 import { MiB } from '../../src/common/units.ts'
+import { rawCid } from '../../src/dag/cid.ts'
 import { linksOf } from '../../src/dag/links.ts'
 import { checkRepo } from '../../src/pin/check.ts'
 import { repair } from '../../src/pin/repair.ts'
@@ -78,5 +79,27 @@ test('what nobody needs of a file that has gone is let go', async (t) => {
     await repaired(repo, () => undefined),
     leaves.map((cid) => [`dangling-reference ${cid}`, true]).sort(),
   )
+  assert.deepEqual(await repo.check(), [])
+})
+
+test('what a pin needs is not given up while what leads to it is missing', async (t) => {
+  const repo = await makeKeptRepo(t)
+  const path = join(await makeTempDir(t), 'film')
+  const content = randomBytes('stored', 2 * MiB)
+  await writeFile(path, content)
+  const [root] = await repo.add([{ path }])
+  const rootBlock = (await repo.blocks.get(root!))!
+  const leaves = linksOf(root!, rootBlock)
+  await repo.blocks.delete(root!)
+  await repo.damage(leaves[0]!)
+  const nobody = [
+    [`corrupt-block ${leaves[0]}`, false],
+    [`missing-block ${rawCid(root!.multihash)}`, false],
+  ]
+  assert.deepEqual(await repaired(repo, () => undefined), nobody)
+  assert.deepEqual(await repaired(repo, () => undefined), nobody)
+  const everything = (cid: CID) => (cid.equals(root) ? rootBlock : content.subarray(0, MiB))
+  const mended = [leaves[0], rawCid(root!.multihash)].map((cid) => [`missing-block ${cid}`, true]).sort()
+  assert.deepEqual(await repaired(repo, everything), mended)
   assert.deepEqual(await repo.check(), [])
 })

@@ -87,6 +87,8 @@ export interface VerifiedProblem {
   /** The file of the user, the pack, or the file that was left over. */
   path: string | null
   reason: string
+  /** False where no pin lacks anything by it: a file of the user, which they may do with as they like, was moved or changed. */
+  matters: boolean
   repaired: boolean
 }
 

@@ -9,6 +9,7 @@ import type { BlockStore } from '../../blockstore/blockstore.ts'
 import type { References } from '../../blockstore/references.ts'
 import { BufferPool } from '../../common/buffer-pool.ts'
 import type { Clock } from '../../common/clock.ts'
+import { GarbageRounds } from '../../common/collect-garbage.ts'
 import { hasCode, P2PError } from '../../common/errors.ts'
 import { MiB } from '../../common/units.ts'
 import { LeafHasher } from '../../dag/leaf-hasher.ts'
@@ -30,6 +31,8 @@ import type { ImportCounts } from './import-tree.ts'
 
 /** As many as one file has in use at a time. */
 const IDLE_BUFFER_BYTES = 16 * MiB
+/** Small files leave so much garbage behind that memory would grow with their number. */
+const BLOCKS_PER_COLLECTION = 4096
 /** A tree may have any number of them. */
 const MAX_PROBLEMS_TOLD = 1000
 
@@ -101,6 +104,7 @@ class AddRun {
   readonly #storing = new Storing()
   readonly #hasher = new LeafHasher()
   readonly #buffers = new BufferPool(IDLE_BUFFER_BYTES, { shared: true })
+  readonly #garbage = new GarbageRounds(BLOCKS_PER_COLLECTION)
   readonly #counts: ImportCounts = { bytes: 0, files: 0, skippedHidden: 0 }
   readonly #report: ProgressReporter
   readonly #roots: AddedRoot[] = []
@@ -195,6 +199,7 @@ class AddRun {
       const importer = new SourceImporter({
         store: this.#parts.store,
         storing: this.#storing,
+        garbage: this.#garbage,
         hold,
         references: copy ? undefined : references,
         importing: {

@@ -2,7 +2,7 @@
 
 import type { References } from '../../blockstore/references.ts'
 import { type AbortOptions, raceAbort } from '../../common/abort.ts'
-import { collectGarbageSoon } from '../../common/collect-garbage.ts'
+import type { GarbageRounds } from '../../common/collect-garbage.ts'
 import { localIoError } from '../../common/errors.ts'
 import { type LeafTaker, ReferencedImport } from '../../files/referenced-import.ts'
 import type { Storing } from '../../files/storing.ts'
@@ -13,9 +13,6 @@ import { type BlockSink, type NodeRef, NodeWriter } from '../../unixfs/node-writ
 import type { Metadata } from '../../unixfs/unixfs-data.ts'
 import type { AddSource } from '../api.ts'
 import { type ImportOptions, importContent, importTree, type LeafKeeper } from './import-tree.ts'
-
-/** Small files leave so much garbage behind that memory would grow with their number. */
-const BLOCKS_PER_COLLECTION = 4096
 
 /** A source whose blocks are stored. */
 export interface Imported {
@@ -37,6 +34,8 @@ export interface SourceImportInit {
   /** Where content that is not copied is noted; undefined to copy all. */
   references: References | undefined
   importing: Omit<ImportOptions, 'writer'>
+  /** Told of each block. */
+  garbage: GarbageRounds
   /** Of streams, which have none of their own. */
   metadata: Metadata
   /** What is known of files that have not changed, and where it is noted; undefined for neither. */
@@ -48,7 +47,6 @@ export class SourceImporter {
   readonly #store: BlockSink
   readonly #init: SourceImportInit
   readonly #importing: ImportOptions
-  #blocks = 0
 
   constructor(init: SourceImportInit) {
     const { store, storing, hold, importing } = init
@@ -57,7 +55,7 @@ export class SourceImporter {
     this.#store = {
       put: async (cid, bytes, options) => {
         await storing.run(() => held.put(cid, bytes, options))
-        this.#noteBlock()
+        init.garbage.step()
       },
     }
     this.writer = new NodeWriter(this.#store, importing.settings, importing)
@@ -107,14 +105,9 @@ export class SourceImporter {
     close: async () => {},
   }
 
-  #noteBlock(): void {
-    this.#blocks++
-    if (this.#blocks % BLOCKS_PER_COLLECTION === 0) collectGarbageSoon()
-  }
-
   /** Leaves that stay where they are, held like those that are copied. */
   #heldLeaves(inPlace: ReferencedImport): LeafKeeper {
-    const { hold, storing } = this.#init
+    const { hold, storing, garbage } = this.#init
     return {
       openFile: async (path, whole) => {
         const taker = await inPlace.openFile(path, whole)
@@ -122,7 +115,7 @@ export class SourceImporter {
           putLeaf: async (leaf) => {
             await storing.run(async () => await hold?.add([leaf.cid]))
             await taker.putLeaf(leaf)
-            this.#noteBlock()
+            garbage.step()
           },
           close: () => taker.close(),
         }

@@ -1,7 +1,7 @@
 /**
- * Imports what stands at one local path, folders bottom-up: children first, then the node that names them. The tree is
- * walked in order while several files are imported at once; memory holds the entries of the folders that are not finished,
- * which are those on the way down and a few more. Called by `add.ts`.
+ * Imports what stands at one local path, folders bottom-up: children first, then the node that names them. Several files
+ * are imported at once. Of a folder the files come first, so that few of its entries are in memory while its subfolders
+ * are walked; of folders that are not finished, memory holds the links, and which subfolders are left. Called by `add.ts`.
  */
 
 import { join } from 'node:path'

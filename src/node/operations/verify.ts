@@ -100,31 +100,33 @@ class Others {
 }
 
 function describe(problem: Problem, repaired: boolean): VerifiedProblem {
-  const { kind } = problem
+  const told = { kind: problem.kind, cid: null, root: null, path: null, matters: true, repaired }
   switch (problem.kind) {
     case 'corrupt-block':
-      return { kind, cid: problem.cid.toString(), root: null, path: null, reason: problem.reason, repaired }
+      return { ...told, cid: problem.cid.toString(), reason: problem.reason }
     case 'dangling-reference': {
       const { cid, tree } = problem
       const reason = problem.isFileUnchanged ? 'the file holds something else there' : 'the file has changed or gone'
-      return { kind, cid: cid.toString(), root: tree.root ?? null, path: tree.path, reason, repaired }
+      // Where a pin lacks the block, that is told as well.
+      return { ...told, cid: cid.toString(), root: tree.root ?? null, path: tree.path, matters: false, reason }
     }
     case 'unreadable-reference': {
       const { cid, tree, reason } = problem
-      return { kind, cid: cid.toString(), root: tree.root ?? null, path: tree.path, reason, repaired }
+      return { ...told, cid: cid.toString(), root: tree.root ?? null, path: tree.path, reason }
     }
     case 'missing-block': {
-      const { cid, root, reason } = problem
-      return { kind, cid: cid.toString(), root: root.toString(), path: null, reason, repaired }
+      const { cid, root, reason, pin, isDamaged } = problem
+      // What a download has left is as good as its file.
+      return { ...told, cid: cid.toString(), root: root.toString(), matters: pin !== 'kept' || isDamaged, reason }
     }
     case 'unindexed-block': {
       const { cid, root } = problem
       const reason = 'the index does not know that the pin has it'
-      return { kind, cid: cid.toString(), root: root.toString(), path: null, reason, repaired }
+      return { ...told, cid: cid.toString(), root: root.toString(), reason }
     }
     case 'unreadable-pack':
-      return { kind, cid: null, root: null, path: problem.path, reason: problem.reason, repaired }
+      return { ...told, path: problem.path, reason: problem.reason }
     case 'leftover':
-      return { kind, cid: null, root: null, path: problem.path, reason: 'an interrupted write left it', repaired }
+      return { ...told, path: problem.path, reason: 'an interrupted write left it' }
   }
 }
