@@ -10,6 +10,25 @@ const PRESSURE_BYTES = 64 * MiB
  * grown by tens of megabytes.
  */
 export function collectGarbageSoon(): void {
-  // Nobody touches it, so it takes up no memory; but V8 counts it.
-  void new ArrayBuffer(PRESSURE_BYTES)
+  try {
+    // Nobody touches it, so it takes up no memory; but V8 counts it.
+    void new ArrayBuffer(PRESSURE_BYTES)
+  } catch {
+    // Where that much cannot be had, V8 is collecting already.
+  }
+}
+
+/** Collects once in so many steps of what leaves garbage behind. */
+export class GarbageRounds {
+  readonly #stepsEach: number
+  #steps = 0
+
+  constructor(stepsEach: number) {
+    this.#stepsEach = stepsEach
+  }
+
+  step(): void {
+    this.#steps++
+    if (this.#steps % this.#stepsEach === 0) collectGarbageSoon()
+  }
 }

@@ -234,7 +234,7 @@ export class Space {
   }
 
   /**
-   * Records in ascending order of their keys, as they were when it started, read as they are asked for. If the database
+   * Records in ascending order of their keys, as they were when it started, read some at a time. If the database
    * had to be opened anew meanwhile, the rest are as they were then.
    */
   async *iterate(options: IterateOptions = {}): AsyncGenerator<[Uint8Array, Uint8Array]> {

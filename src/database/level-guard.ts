@@ -74,7 +74,7 @@ export class LevelGuard {
   }
 
   /**
-   * The entries of an iterator, as they were when it began, read as they are asked for. If the database had to be opened
+   * The entries of an iterator, as they were when it began, read some at a time. If the database had to be opened
    * anew meanwhile, the rest are as they were then.
    *
    * @param begin - begins behind this key, or where there is none, at the first entry

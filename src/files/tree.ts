@@ -67,7 +67,12 @@ export interface FolderPlace {
 
 export interface FolderListing {
   skippedHidden: number
-  /** The entries in the order of their names, some at a time: a folder may have a hundred thousand. @throws P2PError `io` */
+  /**
+   * The entries in the order of their names, after those whose names are refused; some at a time, since a folder may have
+   * a hundred thousand. At least one part, which may be empty.
+   *
+   * @throws P2PError `io`
+   */
   parts: AsyncIterable<LocalEntry[]>
 }
 
@@ -92,7 +97,7 @@ export type Looked = LocalEntry | Failed
 export interface EntryReader {
   /** Whether it is worth asking for so many entries more. */
   takes(entries: number): boolean
-  /** What stands in a folder under these names, in their order. */
+  /** What stands in a folder under these names, in their order. Whoever calls sees to it that they are not too many. */
   look(folder: string, names: string[], options: LookOptions): Promise<Looked[]>
 }
 
@@ -180,11 +185,12 @@ async function* inspectAll(
 ): AsyncGenerator<LocalEntry[]> {
   const { isIgnored } = options
   const refused = unnamed.map((name): LocalEntry => ({ kind: 'refused', name, reason: 'its name is not valid UTF-8' }))
-  for (let start = 0; start < names.length || start === 0; start += ENTRIES_AT_ONCE) {
+  const taken = (entries: LocalEntry[]) =>
+    isIgnored ? entries.filter(({ name, kind }) => !isIgnored(below(folder, name), kind === 'folder')) : entries
+  yield taken(refused)
+  for (let start = 0; start < names.length; start += ENTRIES_AT_ONCE) {
     options.signal?.throwIfAborted()
-    const found = await inspectSome(folder, names.slice(start, start + ENTRIES_AT_ONCE), options)
-    const all = start === 0 ? [...refused, ...found] : found
-    yield isIgnored ? all.filter(({ name, kind }) => !isIgnored(below(folder, name), kind === 'folder')) : all
+    yield taken(await inspectSome(folder, names.slice(start, start + ENTRIES_AT_ONCE), options))
   }
 }
 
@@ -331,6 +337,7 @@ export async function scanTree(path: string, options: TreeOptions): Promise<Tree
       // The last is taken next, and the fingerprint wants the first.
       while (inside.length > 0) folders.push(inside.pop()!)
     } catch (error) {
+      options.signal?.throwIfAborted()
       if (!(error instanceof P2PError)) throw error
       summary.problems.push(error)
     }

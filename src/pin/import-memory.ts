@@ -36,7 +36,10 @@ export interface KnownNode {
   tsize: number
 }
 
-/** Some of a folder's files, which follow on each other in the order of their names, as do a folder's records. */
+/**
+ * Some of a folder's files, which follow on each other in the order of their names, as do a folder's records. Where an
+ * import that took in less has replaced the first of them, they do not; then more files are read again than need be.
+ */
 interface FolderRecord {
   holder: HolderId
   files: FolderRow[]

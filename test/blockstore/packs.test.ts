@@ -306,6 +306,8 @@ test('small blocks of repos without packs stay files, are not put twice, and can
   await store.put(one!.cid, one!.bytes)
   assert.equal((await packsIn(folder)).length, 1)
   await assertHas(store, [one!, other!])
+  // Both in a pack and in a file of its own, it counts once.
+  await files.put(one!.cid, one!.bytes)
   let [blocks, bytes] = [0, 0]
   for (const shard of await store.shardNames()) {
     const usage = await store.usageOf(shard)

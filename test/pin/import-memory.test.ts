@@ -105,7 +105,13 @@ test('a wide folder is remembered whole, in records that stay small', async (t) 
   const { add, tree, store, records } = await makeSite(t)
   await mkdir(join(tree, 'wide'))
   for (let index = 0; index < 9_000; index++) writeFileSync(join(tree, 'wide', `${index}`), `${index % 10}`)
+  // Among the files, by their names.
+  for (const name of ['1', '5', '8']) {
+    await mkdir(join(tree, 'wide', `${name}-folder`))
+    writeFileSync(join(tree, 'wide', `${name}-folder`, 'file'), name)
+  }
   await add()
+  assert.equal((await add()).puts, 0)
   for (const [, value] of await records()) assert.ok(value.byteLength < MiB, `${value.byteLength} bytes`)
 
   let leaves = 0
