@@ -1,10 +1,8 @@
 /** Peers that take more than their share of a real `p2p serve`: it stays up, serves others, and holds little for them. */
 
 import assert from 'node:assert/strict'
-import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import test, { type TestContext } from 'node:test'
-import { FsBlockStore } from '../../src/blockstore/fs-blockstore.ts'
 import { formatBytes, MiB } from '../../src/common/units.ts'
 import type { Block } from '../../src/dag/block.ts'
 import { frame, wantBlocks } from '../support/bitswap-frames.ts'
@@ -12,6 +10,7 @@ import { numberedBlock, randomBlock } from '../support/blocks.ts'
 import { type GreedyPeer, startGreedyPeer } from '../support/greedy-peer.ts'
 import { noPeakMemory, peakBytesOf } from '../support/peak-memory.ts'
 import { getJson, startServe } from '../support/processes.ts'
+import { makeRepoOf } from '../support/stored-blocks.ts'
 import { makeTempDir } from '../support/temp.ts'
 import { until } from '../support/until.ts'
 
@@ -32,10 +31,8 @@ interface Server {
 async function startServer(t: TestContext): Promise<Server> {
   const folder = await makeTempDir(t)
   const repo = join(folder, 'seeder')
-  await mkdir(join(repo, 'blocks'), { recursive: true, mode: 0o700 })
-  const store = await FsBlockStore.open(join(repo, 'blocks'))
   const blocks = Array.from({ length: BLOCKS }, (_, index) => randomBlock(`block ${index}`, MiB))
-  for (const { cid, bytes } of blocks) await store.put(cid, bytes)
+  await makeRepoOf(repo, blocks)
   const { process: serve, multiaddr, stop } = await startServe(t, repo)
   const getBlock = async (index: number) => {
     const args = [blocks[index]!.cid.toString(), '-o', join(folder, `block-${index}`), '--peer', multiaddr]

@@ -7,7 +7,6 @@ import assert from 'node:assert/strict'
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import test from 'node:test'
-import { FsBlockStore } from '../../src/blockstore/fs-blockstore.ts'
 import type { Block } from '../../src/dag/block.ts'
 import { bucketAt, hashName } from '../../src/unixfs/shard.ts'
 import { rawBlock } from '../support/blocks.ts'
@@ -15,6 +14,7 @@ import { describeTree, sha256 } from '../support/bytes.ts'
 import type { CleanUpScope } from '../support/clean-up.ts'
 import { type Entry, folderBlock, shardBlock, symlinkBlock } from '../support/hostile-trees.ts'
 import { type FinishedP2p, lastEvent, runP2p, type Serve, startServe } from '../support/processes.ts'
+import { makeRepoOf } from '../support/stored-blocks.ts'
 import { makeTempDir } from '../support/temp.ts'
 
 /** A tree under construction: keeps its blocks for the seeder. */
@@ -44,9 +44,7 @@ class Tree {
 }
 
 async function seed(scope: CleanUpScope, repo: string, { blocks }: Tree): Promise<Serve> {
-  await mkdir(join(repo, 'blocks'), { recursive: true, mode: 0o700 })
-  const store = await FsBlockStore.open(join(repo, 'blocks'))
-  for (const { cid, bytes } of blocks) await store.put(cid, bytes)
+  await makeRepoOf(repo, blocks)
   return await startServe(scope, repo)
 }
 

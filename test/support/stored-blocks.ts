@@ -4,9 +4,13 @@ import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { CID } from 'multiformats/cid'
 import * as Digest from 'multiformats/hashes/digest'
+import { DiskBlockStore } from '../../src/blockstore/disk-blockstore.ts'
 import { decodeRecords, PACK_HEADER } from '../../src/blockstore/pack-format.ts'
 import { sharding } from '../../src/blockstore/sharding.ts'
+import type { Block } from '../../src/dag/block.ts'
 import { blockKey, multihashOfKey, rawCid } from '../../src/dag/cid.ts'
+import { resolveLocation } from '../../src/repo/location.ts'
+import { openRepo } from '../../src/repo/repo.ts'
 
 interface StoredBlock {
   /** As raw, whatever it is. */
@@ -32,6 +36,16 @@ export async function storedBlocks(folder: string): Promise<StoredBlock[]> {
     }
   }
   return stored
+}
+
+/** Makes a repo with these blocks, whatever they are, and no pin. */
+export async function makeRepoOf(folder: string, blocks: Iterable<Block>): Promise<void> {
+  const location = resolveLocation({ repo: folder, env: {}, home: folder, cwd: folder })
+  const repo = await openRepo({ location, command: 'test', waitMs: 0 })
+  const store = await DiskBlockStore.open(repo.blocksDir, repo.database)
+  for (const { cid, bytes } of blocks) await store.put(cid, bytes)
+  await store.close()
+  await repo.close()
 }
 
 /** Changes one bit in each of the blocks, or in all of them. */
