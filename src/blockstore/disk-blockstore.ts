@@ -5,11 +5,10 @@
 
 import { join } from 'node:path'
 import type { CID } from 'multiformats/cid'
-import * as Digest from 'multiformats/hashes/digest'
 import type { AbortOptions } from '../common/abort.ts'
 import { mapBounded } from '../common/concurrency.ts'
 import { assertAllowedCid, whyRefused } from '../dag/block.ts'
-import { type BlockKey, isIdentity, multihashOfKey, rawCid } from '../dag/cid.ts'
+import { type BlockKey, cidOfKey, isIdentity } from '../dag/cid.ts'
 import type { Database } from '../database/database.ts'
 import type { BlockStore, ReadOptions } from './blockstore.ts'
 import { FsBlockStore, type FsBlockStoreOptions, PACKS } from './fs-blockstore.ts'
@@ -121,9 +120,7 @@ export class DiskBlockStore implements BlockStore {
   async usageOf(shard: string): Promise<Usage> {
     const packed = await this.#packs.sizesIn(shard)
     const others = (await this.#files.keysIn(shard)).filter((key) => !packed.has(key))
-    const inFiles = await mapBounded(others, SIZES_AT_ONCE, (key) =>
-      this.#files.size(rawCid(Digest.decode(multihashOfKey(key)))),
-    )
+    const inFiles = await mapBounded(others, SIZES_AT_ONCE, (key) => this.#files.size(cidOfKey(key)))
     const sizes = [...packed.values(), ...inFiles.filter((size) => size !== undefined)]
     return { blocks: sizes.length, bytes: sizes.reduce((sum, size) => sum + size, 0) }
   }

@@ -4,9 +4,8 @@
  */
 
 import type { CID } from 'multiformats/cid'
-import * as Digest from 'multiformats/hashes/digest'
 import type { AbortOptions } from '../common/abort.ts'
-import { type BlockKey, multihashOfKey, rawCid } from '../dag/cid.ts'
+import { type BlockKey, cidOfKey } from '../dag/cid.ts'
 import type { BlockStore, ReadOptions } from './blockstore.ts'
 import type { References } from './references.ts'
 
@@ -49,7 +48,7 @@ export class LocalBlockStore implements BlockStore {
     yield* this.#files.keys(options)
     for await (const key of this.#references.keys()) {
       options?.signal?.throwIfAborted()
-      const alsoAFile = await this.#files.has(rawCid(Digest.decode(multihashOfKey(key))), options)
+      const alsoAFile = await this.#files.has(cidOfKey(key), options)
       if (!alsoAFile) yield key
     }
   }

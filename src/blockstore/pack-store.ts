@@ -9,7 +9,6 @@
 
 import { rm, stat } from 'node:fs/promises'
 import type { CID } from 'multiformats/cid'
-import * as Digest from 'multiformats/hashes/digest'
 import type { AbortOptions } from '../common/abort.ts'
 import { Batcher } from '../common/batcher.ts'
 import { mapBounded } from '../common/concurrency.ts'
@@ -17,7 +16,7 @@ import { errnoOf, hasCode, localIoError, type P2PError } from '../common/errors.
 import { KeyedLock } from '../common/keyed-lock.ts'
 import { KiB, MiB } from '../common/units.ts'
 import { matchesCid } from '../dag/block.ts'
-import { type BlockKey, blockKey, multihashOfKey, rawCid } from '../dag/cid.ts'
+import { type BlockKey, blockKey, cidOfKey } from '../dag/cid.ts'
 import type { Database } from '../database/database.ts'
 import type { ReadOptions } from './blockstore.ts'
 import { LostBlocks } from './lost-blocks.ts'
@@ -253,7 +252,7 @@ export class PackStore {
   }
 
   async #move(key: BlockKey, victims: ReadonlySet<number>): Promise<void> {
-    const cid = rawCid(Digest.decode(multihashOfKey(key)))
+    const cid = cidOfKey(key)
     await this.#writers.run(key, async () => {
       const place = await this.#index.lookup(key)
       if (place === undefined || !victims.has(place.pack)) return

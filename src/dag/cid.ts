@@ -14,6 +14,7 @@ import * as base64 from 'multiformats/bases/base64'
 import * as base256emoji from 'multiformats/bases/base256emoji'
 import { CID } from 'multiformats/cid'
 import * as raw from 'multiformats/codecs/raw'
+import * as Digest from 'multiformats/hashes/digest'
 import type { MultihashDigest } from 'multiformats/hashes/interface'
 import { P2PError } from '../common/errors.ts'
 
@@ -54,6 +55,11 @@ export function isIdentity(cid: CID): boolean {
 /** The same block named as raw CIDv1: how stores that keep only the multihash name it. */
 export function rawCid(multihash: MultihashDigest): CID {
   return CID.createV1(RAW, multihash)
+}
+
+/** The block behind a key, named as {@link rawCid} does. */
+export function cidOfKey(key: BlockKey): CID {
+  return rawCid(Digest.decode(multihashOfKey(key)))
 }
 
 /**

@@ -5,7 +5,6 @@
  */
 
 import type { CID } from 'multiformats/cid'
-import * as Digest from 'multiformats/hashes/digest'
 import type { DiskBlockStore } from '../blockstore/disk-blockstore.ts'
 import type { Reference, TreeRecord } from '../blockstore/reference-codec.ts'
 import type { PlacedReference, References } from '../blockstore/references.ts'
@@ -13,7 +12,7 @@ import type { AbortOptions } from '../common/abort.ts'
 import { mapBounded } from '../common/concurrency.ts'
 import { hasCode, messageOf } from '../common/errors.ts'
 import { matchesCid } from '../dag/block.ts'
-import { type BlockKey, blockKey, isIdentity, multihashOfKey, parseCid, rawCid } from '../dag/cid.ts'
+import { type BlockKey, blockKey, cidOfKey, isIdentity, parseCid } from '../dag/cid.ts'
 import { isLeaf, linksOf } from '../dag/links.ts'
 import { walkDag } from '../dag/walk.ts'
 import type { Pin, Pins } from './pins.ts'
@@ -122,7 +121,7 @@ class Check {
         if (this.#letGoLater.has(key)) await this.#reportDangling(key, places)
       }
     }
-    for (const [key, reason] of this.#corrupt) await this.#report({ kind: 'corrupt-block', cid: cidOf(key), reason })
+    for (const [key, reason] of this.#corrupt) await this.#report({ kind: 'corrupt-block', cid: cidOfKey(key), reason })
     for (const pack of blocks.unreadablePacks()) await this.#report({ kind: 'unreadable-pack', ...pack })
     for (const path of await leftovers()) await this.#report({ kind: 'leftover', path })
     return this.#counts
@@ -131,7 +130,7 @@ class Check {
   async #checkFile(key: BlockKey): Promise<void> {
     const { signal, onChecked } = this.#options
     signal?.throwIfAborted()
-    const cid = cidOf(key)
+    const cid = cidOfKey(key)
     try {
       const bytes = await this.#parts.blocks.readUnverified(cid, { signal })
       // Removed since it was listed.
@@ -152,7 +151,7 @@ class Check {
     this.#counts.references++
     let usable = false
     for (const place of finished) {
-      const problem = await this.#problemAt(cidOf(key), place)
+      const problem = await this.#problemAt(cidOfKey(key), place)
       if (problem === undefined) usable = true
       else if (problem.kind === 'unreadable-reference') {
         this.#unreadable.add(key)
@@ -167,7 +166,7 @@ class Check {
   /** Reports the references that {@link #checkReferences} has left for later. */
   async #reportDangling(key: BlockKey, places: PlacedReference[]): Promise<void> {
     for (const place of places.filter(isFinished)) {
-      const problem = await this.#problemAt(cidOf(key), place)
+      const problem = await this.#problemAt(cidOfKey(key), place)
       if (problem?.kind === 'dangling-reference' && !problem.isDownload) await this.#report(problem)
     }
   }
@@ -264,8 +263,4 @@ class Check {
 /** Of what a download is still building nothing is promised. */
 function isFinished({ tree }: PlacedReference): boolean {
   return tree.state === 'finished'
-}
-
-function cidOf(key: BlockKey): CID {
-  return rawCid(Digest.decode(multihashOfKey(key)))
 }

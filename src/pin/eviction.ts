@@ -5,9 +5,8 @@
  */
 
 import type { CID } from 'multiformats/cid'
-import * as Digest from 'multiformats/hashes/digest'
 import type { DiskBlockStore } from '../blockstore/disk-blockstore.ts'
-import { type BlockKey, multihashOfKey, rawCid } from '../dag/cid.ts'
+import { type BlockKey, cidOfKey } from '../dag/cid.ts'
 import type { Pin, Pins } from './pins.ts'
 
 interface EvictionParts {
@@ -55,7 +54,7 @@ async function bytesFreed({ blocks, pins }: EvictionParts, kept: readonly Pin[])
     for (const key of keys) {
       const last = lastHolders.get(key) ?? kept.length
       if (last === kept.length) continue
-      freed[last]! += (await blocks.size(rawCid(Digest.decode(multihashOfKey(key))))) ?? 0
+      freed[last]! += (await blocks.size(cidOfKey(key))) ?? 0
     }
   }
   return freed

@@ -7,13 +7,12 @@
  */
 
 import type { CID } from 'multiformats/cid'
-import * as Digest from 'multiformats/hashes/digest'
 import type { DiskBlockStore } from '../blockstore/disk-blockstore.ts'
 import { treeIdOf } from '../blockstore/reference-codec.ts'
 import type { PlacedReference, References } from '../blockstore/references.ts'
 import type { AbortOptions } from '../common/abort.ts'
 import { hasCode, messageOf, P2PError } from '../common/errors.ts'
-import { type BlockKey, blockKey, isIdentity, multihashOfKey, parseCid, rawCid } from '../dag/cid.ts'
+import { type BlockKey, blockKey, cidOfKey, isIdentity, parseCid } from '../dag/cid.ts'
 import { linksOf } from '../dag/links.ts'
 import { walkDag } from '../dag/walk.ts'
 import type { HeldBlock } from './held-blocks.ts'
@@ -123,7 +122,7 @@ class Collection {
 
   async #removeBlock(key: BlockKey): Promise<void> {
     const { blocks } = this.#parts
-    const cid = rawCid(Digest.decode(multihashOfKey(key)))
+    const cid = cidOfKey(key)
     const bytes = await blocks.size(cid)
     if (bytes === undefined) return
     if (!this.#dryRun) await blocks.delete(cid)
