@@ -1,7 +1,7 @@
 /** How a download went, for people: what was saved, how fast, and who gave how much. Pure. */
 
 import { basename } from 'node:path'
-import { formatBytes, formatDuration, SECOND_MS, shortPeerId } from '../common/units.ts'
+import { counted, formatBytes, formatDuration, SECOND_MS, shortPeerId } from '../common/units.ts'
 import type { GetResult } from '../node/api.ts'
 
 /** Beyond these there is a number only. */
@@ -15,7 +15,7 @@ export function getSummary({ path, stats }: GetResult): string[] {
   const facts = [
     `${formatBytes(stats.bytes)} in ${formatDuration(stats.seconds * SECOND_MS)}`,
     ...(stats.seconds > 0 && fetchedBytes > 0 ? [`${formatBytes(fetchedBytes / stats.seconds)}/s`] : []),
-    givers.length === 0 ? 'all of it was here' : `from ${givers.length} ${givers.length === 1 ? 'peer' : 'peers'}`,
+    givers.length === 0 ? 'all of it was here' : `from ${counted(givers.length, 'peer')}`,
     `${duplicatePercent.toFixed(1)} % duplicate`,
     'verified',
   ]

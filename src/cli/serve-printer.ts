@@ -1,5 +1,6 @@
 /** What `p2p serve` and `p2p share` say while they run. */
 
+import { counted } from '../common/units.ts'
 import type { ServeEvent } from '../daemon/serve.ts'
 import type { Context } from './context.ts'
 
@@ -29,7 +30,7 @@ export function servePrinter({ output, flags }: Context): (event: ServeEvent) =>
         break
       case 'announced':
         if (event.peers === 0) output.warn(announcedToNobody(event.cid))
-        else output.say(`Announced ${event.cid} to ${event.peers} ${event.peers === 1 ? 'peer' : 'peers'}`)
+        else output.say(`Announced ${event.cid} to ${counted(event.peers, 'peer')}`)
         break
       case 'stopping':
         output.say('Stopping.')

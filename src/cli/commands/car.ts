@@ -2,7 +2,7 @@
 
 import { resolve } from 'node:path'
 import { P2PError } from '../../common/errors.ts'
-import { formatBytes } from '../../common/units.ts'
+import { counted, formatBytes } from '../../common/units.ts'
 import { type Context, runOperation } from '../context.ts'
 import { fetchingOptions } from '../fetching.ts'
 import type { FetchingFlags, HoldFlags } from '../flags.ts'
@@ -36,7 +36,7 @@ export async function carExport(context: Context, ref: string, flags: CarExportF
   const { opaque, blocks, bytes } = result
   return {
     result: { ...result },
-    summary: [`Exported ${blocks} ${blocks === 1 ? 'block' : 'blocks'}, ${formatBytes(bytes)}.`],
+    summary: [`Exported ${counted(blocks, 'block')}, ${formatBytes(bytes)}.`],
     failure:
       opaque === null
         ? undefined
@@ -68,7 +68,7 @@ export async function carImport(context: Context, path: string, flags: CarImport
   return {
     result: { ...result },
     summary: [
-      `Imported ${blocks} ${blocks === 1 ? 'block' : 'blocks'}, ${formatBytes(blockBytes)}.`,
+      `Imported ${counted(blocks, 'block')}, ${formatBytes(blockBytes)}.`,
       ...(roots.length === 0 ? ['The file names no roots: nothing is pinned.'] : []),
     ],
     problems: failed.map(({ cid, problem }) => `${cid} is not pinned: ${problem}`),

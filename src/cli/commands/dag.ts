@@ -1,7 +1,7 @@
 /** `p2p dag`: what DAGs are made of. */
 
 import { P2PError } from '../../common/errors.ts'
-import { formatBytes } from '../../common/units.ts'
+import { counted, formatBytes } from '../../common/units.ts'
 import { type Context, runOperation } from '../context.ts'
 import { fetchingOptions } from '../fetching.ts'
 import type { FetchingFlags } from '../flags.ts'
@@ -31,5 +31,5 @@ export async function dagStat(context: Context, refs: string[], flags: FetchingF
 }
 
 function figures({ blocks, blockBytes }: { blocks: number; blockBytes: number }): string {
-  return `${blocks} ${blocks === 1 ? 'block' : 'blocks'}, ${blockBytes} bytes (${formatBytes(blockBytes)})`
+  return `${counted(blocks, 'block')}, ${blockBytes} bytes (${formatBytes(blockBytes)})`
 }

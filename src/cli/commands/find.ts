@@ -1,7 +1,7 @@
 /** `p2p find`: the peers that are said to have a root, one a line as they are found. */
 
 import { P2PError } from '../../common/errors.ts'
-import { formatDuration } from '../../common/units.ts'
+import { counted, formatDuration } from '../../common/units.ts'
 import { parseRef } from '../../dag/ref.ts'
 import { type Context, runOperation } from '../context.ts'
 import type { Outcome } from '../outcome.ts'
@@ -29,7 +29,7 @@ export async function find(context: Context, ref: string, { limit, timeout }: Fi
       output.event('provider', { peerId, multiaddrs, via })
     },
   })
-  const count = `${result.providers} ${result.providers === 1 ? 'provider' : 'providers'}`
+  const count = counted(result.providers, 'provider')
   const within = result.timedOut ? ` within ${formatDuration(timeout ?? 0)}; there may be more` : ''
   return { result: { ...result }, summary: [`Found ${count}${within}.`] }
 }

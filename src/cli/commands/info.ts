@@ -1,6 +1,6 @@
 /** `p2p info`: what a reference leads to, how much of it is here, and who has it. */
 
-import { formatBytes, formatDuration } from '../../common/units.ts'
+import { counted, formatBytes, formatDuration } from '../../common/units.ts'
 import type { InfoProvider, InfoResult } from '../../node/api/look.ts'
 import { type Context, runOperation } from '../context.ts'
 import { fetchingOptions } from '../fetching.ts'
@@ -23,10 +23,10 @@ function linesOf(result: InfoResult): string[] {
     ['cid', cid],
     ['kind', `${kind} (CIDv${version}, ${codec}, ${hash})`],
     ['size', `${least}${formatBytes(result.bytes)} (${result.bytes} bytes)`],
-    ['tree', `${least}${count(result.files, 'file')}, ${count(result.folders, 'folder')}, ${result.depth} deep`],
-    ['blocks', `${least}${count(result.blocks, 'block')}, ${formatBytes(result.blockBytes)}`],
+    ['tree', `${least}${counted(result.files, 'file')}, ${counted(result.folders, 'folder')}, ${result.depth} deep`],
+    ['blocks', `${least}${counted(result.blocks, 'block')}, ${formatBytes(result.blockBytes)}`],
     ['layout', layoutOf(result)],
-    ['here', `${count(here.blocks, 'block')}, ${formatBytes(here.blockBytes)}`],
+    ['here', `${counted(here.blocks, 'block')}, ${formatBytes(here.blockBytes)}`],
     ['providers', providers === null ? 'not asked' : String(providers.length)],
   ]
   return [...facts.map(([name, text]) => `${name.padEnd(10)} ${text}`), ...(providers ?? []).map(providerLine)]
@@ -48,8 +48,4 @@ function providerLine({ peerId, multiaddr, path, connected, rttMs, sample }: Inf
   const rtt = rttMs === null ? [] : [formatDuration(rttMs)]
   const facts = connected ? [path, ...rtt, has] : ['cannot be reached']
   return `  ${peerId}  ${facts.filter((fact) => fact !== '').join(', ')}  ${multiaddr}`
-}
-
-function count(number: number, noun: string): string {
-  return `${number} ${noun}${number === 1 ? '' : 's'}`
 }

@@ -1,6 +1,6 @@
 /** `p2p status`: what is kept, to whom it was announced, and what the server does. */
 
-import { formatBytes, formatDuration } from '../../common/units.ts'
+import { counted, formatBytes, formatDuration } from '../../common/units.ts'
 import type { RootStatus, ServerStatus } from '../../node/api/network.ts'
 import { type Context, runOperation } from '../context.ts'
 import type { HoldFlags } from '../flags.ts'
@@ -17,7 +17,7 @@ export async function status(context: Context, { timeout }: HoldFlags): Promise<
     },
   })
   const { server, roots, bytes } = result
-  output.resultLine(`${roots} ${roots === 1 ? 'root' : 'roots'}, ${formatBytes(bytes)}`)
+  output.resultLine(`${counted(roots, 'root')}, ${formatBytes(bytes)}`)
   if (server === null) output.resultLine('No server runs on this repo.')
   else for (const line of serverLines(server)) output.resultLine(line)
   return { result: { ...result }, summary: [] }
@@ -30,7 +30,7 @@ function rootLine({ cid, name, bytes, announced }: RootStatus): string {
 
 function audience({ peers, at }: NonNullable<RootStatus['announced']>): string {
   if (peers === 0) return 'nobody yet'
-  return `${peers} ${peers === 1 ? 'peer' : 'peers'} at ${at}`
+  return `${counted(peers, 'peer')} at ${at}`
 }
 
 function serverLines(server: ServerStatus): string[] {
@@ -41,7 +41,7 @@ function serverLines(server: ServerStatus): string[] {
     `Peer id ${peerId}`,
     ...multiaddrs.map((multiaddr) => `Listening on ${multiaddr}`),
     ...(announcesAgain === null ? [] : [`Everything is announced again by ${announcesAgain}`]),
-    `${connections} ${connections === 1 ? 'peer' : 'peers'} connected`,
+    `${counted(connections, 'peer')} connected`,
     `Sent ${formatBytes(server.sentBytes)} (${formatBytes(server.sentBytesPerSecond)}/s), received ` +
       `${formatBytes(server.receivedBytes)} (${formatBytes(server.receivedBytesPerSecond)}/s)`,
   ]

@@ -11,7 +11,7 @@ import { BufferPool } from '../../common/buffer-pool.ts'
 import type { Clock } from '../../common/clock.ts'
 import { GarbageRounds } from '../../common/collect-garbage.ts'
 import { hasCode, P2PError } from '../../common/errors.ts'
-import { MiB } from '../../common/units.ts'
+import { counted, MiB } from '../../common/units.ts'
 import { LeafHasher } from '../../dag/leaf-hasher.ts'
 import { readIgnoreRules } from '../../files/ignore-rules.ts'
 import { Storing } from '../../files/storing.ts'
@@ -307,7 +307,5 @@ function assertNamesDiffer(sources: AddSource[]): void {
 
 function describeProblems(problems: P2PError[]): string {
   const others = problems.length - 1
-  return others === 0
-    ? problems[0]!.message
-    : `${problems[0]!.message} (and ${others} more ${others === 1 ? 'problem' : 'problems'})`
+  return others === 0 ? problems[0]!.message : `${problems[0]!.message} (and ${counted(others, 'more problem')})`
 }

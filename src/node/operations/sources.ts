@@ -7,7 +7,7 @@ import type { CID } from 'multiformats/cid'
 import { sleep } from '../../common/abort.ts'
 import { messageOf, P2PError } from '../../common/errors.ts'
 import type { OnProgress } from '../../common/progress.ts'
-import { MINUTE_MS, SECOND_MS } from '../../common/units.ts'
+import { counted, MINUTE_MS, SECOND_MS } from '../../common/units.ts'
 import type { Session, SessionEvent, Source } from '../../exchange/exchange.ts'
 import type { Routing } from '../../routing/routing.ts'
 
@@ -154,8 +154,8 @@ export class Sources {
       })
     }
     const facts = [
-      ...(livePeers > 0 ? [`${count(livePeers, 'connected peer')} without it`] : []),
-      ...(this.#unreachable.size > 0 ? [`${count(this.#unreachable.size, 'peer')} out of reach`] : []),
+      ...(livePeers > 0 ? [`${counted(livePeers, 'connected peer')} without it`] : []),
+      ...(this.#unreachable.size > 0 ? [`${counted(this.#unreachable.size, 'peer')} out of reach`] : []),
       this.#options.isolated && livePeers === 0 ? 'no DHT could be asked' : 'the DHTs name nobody else',
     ]
     return new P2PError('no-provider', `No provider for ${root}: ${facts.join(', ')}`, {
@@ -167,7 +167,9 @@ export class Sources {
   describeWait(): string {
     const live = this.#session?.livePeers ?? 0
     if (live === 0) return this.#unreachable.size > 0 ? 'no source could be reached' : 'no provider was found'
-    return this.#nobodyHas ? `none of ${count(live, 'connected peer')} has it` : `${count(live, 'peer')} sent nothing`
+    return this.#nobodyHas
+      ? `none of ${counted(live, 'connected peer')} has it`
+      : `${counted(live, 'peer')} sent nothing`
   }
 
   #knownPeers(): string[] {
@@ -237,7 +239,7 @@ export class Sources {
           this.#searchesDone++
           if (this.#found.size === before) this.#emptySearches++
           else if (before === 0) {
-            const message = `Found ${count(this.#found.size, 'provider')}; --verbose names what is found.`
+            const message = `Found ${counted(this.#found.size, 'provider')}; --verbose names what is found.`
             onProgress({ type: 'note', message })
           }
           this.#summarize()
@@ -252,8 +254,4 @@ export class Sources {
       if (!signal.aborted) onProgress({ type: 'warning', message: `The DHT search failed: ${messageOf(error)}` })
     }
   }
-}
-
-function count(number: number, noun: string): string {
-  return `${number} ${noun}${number === 1 ? '' : 's'}`
 }
