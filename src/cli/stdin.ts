@@ -11,11 +11,12 @@ export const commandStdin: AsyncIterable<Uint8Array> & { isTTY: boolean } = {
     return stdin.isTTY
   },
   [Symbol.asyncIterator]() {
-    return fstatSync(STDIN_DESCRIPTOR).isDirectory() ? folderRead() : stdin[Symbol.asyncIterator]()
+    return fstatSync(STDIN_DESCRIPTOR).isDirectory() ? folderRead : stdin[Symbol.asyncIterator]()
   },
 }
 
-// biome-ignore lint/correctness/useYield: it fails at once
-async function* folderRead(): AsyncGenerator<Uint8Array> {
-  throw Object.assign(new Error('it is a folder'), { code: 'EISDIR' })
+const folderRead: AsyncIterator<Uint8Array> = {
+  next: async () => {
+    throw Object.assign(new Error('it is a folder'), { code: 'EISDIR' })
+  },
 }

@@ -1,6 +1,6 @@
 /**
  * Tells whether it was the store that failed while a source is imported, which ends everything, or the source, which is
- * left out. Used by `node/operations/add.ts` around every write to the repo.
+ * left out. Made by `node/operations/add.ts`, and put around everything that an import asks of the repo.
  */
 export class Storing {
   #failed = false

@@ -164,10 +164,11 @@ async function readNames(path: string): Promise<Names> {
     const isClear = names.every((name) => !name.includes('\ufffd'))
     if (isClear) return { named: names.sort(), unnamed: [] }
     const bytes = await readdir(path, { encoding: 'buffer' })
-    const [named, unnamed] = [true, false].map((isNamed) => {
-      return bytes.filter((name) => isUtf8(name) === isNamed).map((name) => name.toString('utf8'))
-    })
-    return { named: named!.sort(), unnamed: unnamed!.sort() }
+    const textsOf = (some: Buffer[]) => some.map((name) => name.toString('utf8')).sort()
+    return {
+      named: textsOf(bytes.filter((name) => isUtf8(name))),
+      unnamed: textsOf(bytes.filter((name) => !isUtf8(name))),
+    }
   } catch (error) {
     throw localIoError(error, 'read', path)
   }

@@ -47,8 +47,8 @@ export interface OpenRepoOptions extends AbortOptions {
 /**
  * Opens the repo, making it if it is not there.
  *
- * @throws P2PError `not-found` if it is not there and has to be; `repo-held` if another process still holds it after `waitMs`, `repo-version`, `bad-config`, `io`,
- * `disk-full`; the signal's reason when aborted
+ * @throws P2PError `not-found` if it is not there and has to be, `repo-held` if another process still holds it after
+ * `waitMs`, `repo-version`, `bad-config`, `io`, `disk-full`; the signal's reason when aborted
  */
 export async function openRepo(options: OpenRepoOptions): Promise<Repo> {
   const { location, migrations = new Map() } = options
